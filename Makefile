@@ -1,0 +1,66 @@
+# What there is to do with this repository. Every target works in a fresh clone; those that run
+# containers want root, and as root install the Debian packages they miss.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+# Where cargo builds.
+OUT := $(or $(CARGO_TARGET_DIR),target)
+TARGET := $(shell uname -m)-unknown-linux-musl
+RELEASE := $(OUT)/$(TARGET)/release/keel
+# The size the release binary may have, in bytes.
+LIMIT := 2097152
+
+.PHONY: help build demo test release bench clean toolchain
+
+help:
+	@echo "make build    the keel command for everyday use: $(OUT)/debug/keel"
+	@echo "make demo     builds keel and runs a container"
+	@echo "make test     every check and test there is; ends with the totals"
+	@echo "make release  the static keel command: $(RELEASE)"
+	@echo "make bench    compares keel with runc, crun and the kernel's own cost"
+	@echo "make clean    removes what was built"
+
+toolchain:
+	@command -v $(CARGO) >/dev/null || { echo "install Rust 1.90 or newer first (rustup)" >&2; exit 1; }
+	@integration/install-packages gcc libc6-dev
+
+build: toolchain
+	$(CARGO) build -p runtime-cli
+
+demo: build
+	@integration/install-packages busybox-static
+	@integration/demo $(OUT)/debug/keel
+
+test: toolchain
+	@integration/install-packages busybox-static util-linux
+	@integration/install-packages --optional runc crun podman conmon netavark containerd docker.io \
+		umoci skopeo strace iproute2 uidmap
+	@$(CARGO) run -q -p integration --bin suite
+
+# musl, because glibc's start-up alone costs more than most commands of keel: 68 CPUID
+# instructions, each a trap on a virtual machine. Without its target a static glibc build serves.
+release: toolchain
+	@set -eu; \
+	export RUSTFLAGS="-C relocation-model=static"; \
+	if rustup target list --installed 2>/dev/null | grep -qx $(TARGET) || \
+	   rustup target add $(TARGET) 2>/dev/null; then \
+		$(CARGO) build --release -p runtime-cli --target $(TARGET); \
+	else \
+		echo "no musl target for this toolchain: making a static glibc build, which starts slower" >&2; \
+		gnu=$$(uname -m)-unknown-linux-gnu; \
+		export RUSTFLAGS="$$RUSTFLAGS -C target-feature=+crt-static"; \
+		$(CARGO) build --release -p runtime-cli --target $$gnu; \
+		mkdir -p $(dir $(RELEASE)); \
+		cp $(OUT)/$$gnu/release/keel $(RELEASE); \
+	fi; \
+	size=$$(stat -c %s $(RELEASE)); \
+	echo "$(RELEASE): $$size bytes, at most $(LIMIT) are allowed"; \
+	[ "$$size" -le $(LIMIT) ]
+
+bench: release
+	@integration/install-packages busybox-static gcc libc6-dev
+	@integration/install-packages --optional runc crun strace musl-tools
+	@$(CARGO) run -q --release -p integration --bin bench -- --runtime $(RELEASE)
+
+clean:
+	$(CARGO) clean

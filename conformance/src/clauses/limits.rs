@@ -1,0 +1,223 @@
+//! The limits of `linux.resources`, one clause a field (`config-linux.md`).
+//!
+//! A table says how to give each limit and where the kernel tells it: in a file of cgroup v1 or of
+//! v2, whichever hierarchy has the controller. A controller or a file the kernel lacks skips the
+//! clause.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::case::Case;
+use crate::clause::{Clause, Outcome, ensure, equal, fail, skip};
+use crate::clauses::cgroups::cgroup_dir;
+
+macro_rules! limits {
+    ($($section:literal: $($name:literal)+;)+) => {
+        /// The rows.
+        pub(crate) const CLAUSES: &[Clause] = &[$($(
+            Clause::must(
+                concat!("config-linux.md#", $section, "/", $name),
+                concat!("the limit `", $name, "` is set as configured"),
+                limit,
+            ),
+        )+)+ PIDS_ZERO];
+    };
+}
+
+limits! {
+    "memory": "limit" "reservation" "swap" "kernelTCP" "swappiness" "disableOOMKiller" "unlimited";
+    "cpu": "shares" "quota" "period" "burst" "cpus" "mems" "idle" "realtimeRuntime" "realtimePeriod";
+    "pids": "limit" "unlimited";
+    "block-io": "weight" "throttleReadBpsDevice" "throttleWriteBpsDevice" "throttleReadIOPSDevice"
+        "throttleWriteIOPSDevice";
+}
+
+/// A limit that is easily taken for none.
+const PIDS_ZERO: Clause = Clause::should(
+    "config-linux.md#pids/zero",
+    "0 is a limit of the number of tasks like any other",
+    pids_zero,
+);
+
+/// How a limit is given and where it comes out.
+struct Limit {
+    controller: &'static str,
+    resources: Value,
+    v1: (&'static str, String),
+    v2: Option<(&'static str, String)>,
+}
+
+fn memory(name: &str) -> Option<Limit> {
+    const MIB: u64 = 1 << 20;
+    let limit = 64 * MIB;
+    let (memory, v1, v2): (Value, (&str, String), Option<(&str, String)>) = match name {
+        "limit" => (
+            json!({"limit": limit}),
+            ("memory.limit_in_bytes", limit.to_string()),
+            Some(("memory.max", limit.to_string())),
+        ),
+        "reservation" => (
+            json!({"reservation": limit}),
+            ("memory.soft_limit_in_bytes", limit.to_string()),
+            Some(("memory.low", limit.to_string())),
+        ),
+        "swap" => (
+            json!({"limit": limit, "swap": 3 * limit}),
+            ("memory.memsw.limit_in_bytes", (3 * limit).to_string()),
+            Some(("memory.swap.max", (2 * limit).to_string())),
+        ),
+        "kernelTCP" => (
+            json!({"kernelTCP": limit}),
+            ("memory.kmem.tcp.limit_in_bytes", limit.to_string()),
+            None,
+        ),
+        "swappiness" => (json!({"swappiness": 7}), ("memory.swappiness", "7".to_owned()), None),
+        "disableOOMKiller" => (
+            json!({"disableOOMKiller": true}),
+            ("memory.oom_control", "oom_kill_disable 1".to_owned()),
+            None,
+        ),
+        "unlimited" => (
+            json!({"limit": -1}),
+            ("memory.limit_in_bytes", "9223372036854771712".to_owned()),
+            Some(("memory.max", "max".to_owned())),
+        ),
+        _ => return None,
+    };
+    Some(Limit { controller: "memory", resources: json!({"memory": memory}), v1, v2 })
+}
+
+fn cpu(name: &str) -> Option<Limit> {
+    let (cpu, v1, v2): (Value, (&str, &str), Option<(&str, &str)>) = match name {
+        "shares" => (json!({"shares": 512}), ("cpu.shares", "512"), None),
+        "quota" => (
+            json!({"quota": 70000, "period": 90000}),
+            ("cpu.cfs_quota_us", "70000"),
+            Some(("cpu.max", "70000 90000")),
+        ),
+        "period" => (
+            json!({"quota": 70000, "period": 90000}),
+            ("cpu.cfs_period_us", "90000"),
+            Some(("cpu.max", "70000 90000")),
+        ),
+        "burst" => (
+            json!({"quota": 70000, "period": 90000, "burst": 5000}),
+            ("cpu.cfs_burst_us", "5000"),
+            Some(("cpu.max.burst", "5000")),
+        ),
+        "idle" => (json!({"idle": 1}), ("cpu.idle", "1"), Some(("cpu.idle", "1"))),
+        "realtimeRuntime" => (
+            json!({"realtimeRuntime": 0, "realtimePeriod": 800_000}),
+            ("cpu.rt_runtime_us", "0"),
+            None,
+        ),
+        "realtimePeriod" => {
+            (json!({"realtimePeriod": 800_000}), ("cpu.rt_period_us", "800000"), None)
+        }
+        "cpus" => (json!({"cpus": "0"}), ("cpuset.cpus", "0"), Some(("cpuset.cpus", "0"))),
+        "mems" => (json!({"mems": "0"}), ("cpuset.mems", "0"), Some(("cpuset.mems", "0"))),
+        _ => return None,
+    };
+    let controller = if matches!(name, "cpus" | "mems") { "cpuset" } else { "cpu" };
+    let own = |(file, value): (&'static str, &str)| (file, value.to_owned());
+    Some(Limit { controller, resources: json!({"cpu": cpu}), v1: own(v1), v2: v2.map(own) })
+}
+
+fn pids(name: &str) -> Option<Limit> {
+    let (limit, text) = match name {
+        "limit" => (json!(77), "77"),
+        "unlimited" => (json!(-1), "max"),
+        _ => return None,
+    };
+    let place = ("pids.max", text.to_owned());
+    Some(Limit {
+        controller: "pids",
+        resources: json!({"pids": {"limit": limit}}),
+        v1: place.clone(),
+        v2: Some(place),
+    })
+}
+
+/// The numbers of a block device of this machine.
+fn block_device() -> Outcome<(u64, u64)> {
+    for device in fs::read_dir("/sys/block")?.flatten() {
+        let text = fs::read_to_string(device.path().join("dev"))?;
+        let Some((major, minor)) = text.trim().split_once(':') else { continue };
+        if let (Ok(major), Ok(minor)) = (major.parse(), minor.parse()) {
+            return Ok((major, minor));
+        }
+    }
+    skip("the machine has no block device")
+}
+
+fn block_io(name: &str) -> Outcome<Option<Limit>> {
+    if name == "weight" {
+        return Ok(Some(Limit {
+            controller: "blkio",
+            resources: json!({"blockIO": {"weight": 321}}),
+            v1: ("blkio.bfq.weight", "321".to_owned()),
+            v2: None,
+        }));
+    }
+    let (major, minor) = block_device()?;
+    let (v1, v2) = match name {
+        "throttleReadBpsDevice" => ("blkio.throttle.read_bps_device", "rbps"),
+        "throttleWriteBpsDevice" => ("blkio.throttle.write_bps_device", "wbps"),
+        "throttleReadIOPSDevice" => ("blkio.throttle.read_iops_device", "riops"),
+        "throttleWriteIOPSDevice" => ("blkio.throttle.write_iops_device", "wiops"),
+        _ => return Ok(None),
+    };
+    Ok(Some(Limit {
+        controller: "blkio",
+        resources: json!({"blockIO": {name: [{"major": major, "minor": minor, "rate": 654_321}]}}),
+        v1: (v1, format!("{major}:{minor} 654321")),
+        v2: Some(("io.max", format!("{v2}=654321"))),
+    }))
+}
+
+/// Tests the limit the clause is about.
+fn limit(case: &Case<'_>) -> Outcome {
+    let limit = match case.section {
+        "memory" => memory(case.topic),
+        "cpu" => cpu(case.topic),
+        "pids" => pids(case.topic),
+        _ => block_io(case.topic)?,
+    };
+    let Some(limit) = limit else { return fail("the test knows no file of this limit") };
+    let name = limit.controller;
+    let unified = if name == "blkio" { "io" } else { name };
+    let machine = &case.ground.machine;
+    let Some(hierarchy) = machine.controller(name).or_else(|| machine.controller(unified)) else {
+        return skip(format!("no cgroup hierarchy has the controller {name}"));
+    };
+    let (file, wanted) = match (hierarchy.unified, limit.v2) {
+        (false, _) => limit.v1,
+        (true, Some(place)) => place,
+        (true, None) => return skip("cgroup v2 has no such limit"),
+    };
+    let mut bundle = case.bundle()?;
+    bundle.config["linux"]["resources"] = limit.resources;
+    // Some files are in every cgroup but the root of their hierarchy: a plain container has them.
+    let plain = case.idle(&mut case.bundle()?)?;
+    if !cgroup_dir(&plain, name)?.join(file).is_file() {
+        return skip(format!("the kernel has no {file}"));
+    }
+    let container = case.idle(&mut bundle)?;
+    let seen = fs::read_to_string(cgroup_dir(&container, name)?.join(file))?;
+    let found =
+        seen.lines().any(|line| line == wanted || line.split(' ').any(|word| word == wanted));
+    ensure!(found, "{file} is {:?}, not {wanted:?}", seen.trim());
+    Ok(())
+}
+
+fn pids_zero(case: &Case<'_>) -> Outcome {
+    if case.ground.machine.controller("pids").is_none() {
+        return skip("no cgroup hierarchy has the controller pids");
+    }
+    let mut bundle = case.bundle()?;
+    bundle.config["linux"]["resources"] = json!({"pids": {"limit": 0}});
+    let container = case.idle(&mut bundle)?;
+    let seen = fs::read_to_string(cgroup_dir(&container, "pids")?.join("pids.max"))?;
+    equal("pids.max", seen.trim(), "0")
+}

@@ -1,0 +1,42 @@
+//! The clauses, one file per subject: the rows of the table first, then their tests.
+//!
+//! A test takes a [`Case`](crate::case::Case), changes what its clause is about in a fresh bundle,
+//! and says what it saw. Tests never depend on each other.
+
+use crate::clause::Clause;
+
+mod cgroups;
+mod devices;
+mod hook_failures;
+mod hooks;
+mod lifecycle;
+mod limits;
+mod mount_options;
+mod mounts;
+mod namespaces;
+mod operations;
+mod paths;
+mod privileges;
+mod process;
+mod recording;
+mod root;
+mod state;
+
+/// The rows of every file.
+pub(crate) const ALL: [&[Clause]; 15] = [
+    state::CLAUSES,
+    lifecycle::CLAUSES,
+    operations::CLAUSES,
+    hooks::CLAUSES,
+    hook_failures::CLAUSES,
+    root::CLAUSES,
+    mounts::CLAUSES,
+    mount_options::CLAUSES,
+    process::CLAUSES,
+    privileges::CLAUSES,
+    namespaces::CLAUSES,
+    devices::CLAUSES,
+    cgroups::CLAUSES,
+    limits::CLAUSES,
+    paths::CLAUSES,
+];

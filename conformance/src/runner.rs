@@ -1,0 +1,128 @@
+//! Performs the tests of a list of clauses with one runtime, one after the other.
+//!
+//! A test that fails, hangs or panics ends alone: its place is removed and the next one begins.
+//! Only this file decides what a result is; only `main` calls it.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::{Mode, umask};
+
+use crate::case::{Case, Ground};
+use crate::clause::{Check, Clause, Outcome, Test, Verdict};
+use crate::expect::Expected;
+use crate::machine::Machine;
+use crate::process;
+use crate::report::{self, Format, Row, Status};
+use crate::runtime::Runtime;
+
+/// Where and how the tests run.
+pub(crate) struct Runner {
+    /// The machine they run on.
+    pub(crate) machine: Machine,
+    dir: PathBuf,
+    limit: Duration,
+}
+
+impl Runner {
+    /// Prepares this process and a directory for the tests.
+    pub(crate) fn begin(machine: Machine, limit: Duration) -> Result<Self, String> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err("the tests make containers: run them as root".to_owned());
+        }
+        umask(Mode::from_bits_truncate(0o022));
+        process::adopt_orphans().map_err(|error| format!("cannot adopt orphans: {error}"))?;
+        leave_mounts().map_err(|error| format!("cannot leave the host's mounts: {error}"))?;
+        let dir = std::env::temp_dir().join(format!("conformance-{}", std::process::id()));
+        fs::create_dir(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
+        Ok(Self { machine, dir, limit })
+    }
+
+    /// Tests a runtime and prints each row as soon as it is there.
+    pub(crate) fn report(
+        &self,
+        runtime: Runtime,
+        expected: &Expected,
+        clauses: &[&'static Clause],
+        format: Format,
+    ) -> Result<Vec<Row>, String> {
+        let shown = crate::describe(&runtime);
+        print!("{}", report::head(format, &shown, clauses.len()));
+        let mut number = 0;
+        let rows = self.rows(runtime, expected, clauses, |row| {
+            number += 1;
+            print!("{}", report::row(format, number, row));
+        })?;
+        print!("{}", report::tail(format, &shown, &rows));
+        if format == Format::Json {
+            eprintln!("{}", report::Counts::of(&rows));
+        }
+        Ok(rows)
+    }
+
+    /// Tests a runtime; `each` sees every row.
+    pub(crate) fn rows(
+        &self,
+        runtime: Runtime,
+        expected: &Expected,
+        clauses: &[&'static Clause],
+        mut each: impl FnMut(&Row),
+    ) -> Result<Vec<Row>, String> {
+        let dir = self.dir.join(&runtime.name);
+        fs::create_dir(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
+        let ground = Ground { runtime, machine: self.machine.clone(), dir, limit: self.limit };
+        let rows = clauses.iter().enumerate().map(|(serial, clause)| {
+            let row = test(&ground, clause, serial, expected);
+            each(&row);
+            row
+        });
+        Ok(rows.collect())
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        // Only empty directories: what a test could not remove is kept to be looked at.
+        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir(entry.path());
+        }
+        let _ = fs::remove_dir(&self.dir);
+    }
+}
+
+/// Moves this process into a mount namespace of its own: what the tests mount is nobody else's,
+/// and gone when the tests are, however they end.
+fn leave_mounts() -> nix::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)
+}
+
+/// Tests one clause.
+fn test(ground: &Ground, clause: &'static Clause, serial: usize, expected: &Expected) -> Row {
+    let begin = Instant::now();
+    let known = expected.reason(clause).map(str::to_owned);
+    let mut outdated = false;
+    let status = match &clause.check {
+        Check::Untestable(reason) => Status::Untestable(reason),
+        Check::Test(test) => match perform(ground, clause, serial, *test) {
+            Ok(()) => {
+                outdated = known.is_some();
+                Status::Pass
+            }
+            Err(Verdict::Fail(seen)) => Status::Fail { seen, known },
+            Err(Verdict::Skip(reason)) => Status::Skip(reason),
+        },
+    };
+    Row { clause, status, seconds: begin.elapsed().as_secs_f64(), outdated }
+}
+
+fn perform(ground: &Ground, clause: &Clause, serial: usize, test: Test) -> Outcome {
+    let case = Case::make(ground, clause, serial)?;
+    catch_unwind(AssertUnwindSafe(|| test(&case)))
+        .unwrap_or_else(|_| Err(Verdict::Fail("the test itself panicked".to_owned())))
+}

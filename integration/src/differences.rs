@@ -1,0 +1,35 @@
+//! The tests that a runtime other than this repository's rightly does not pass, and why.
+//!
+//! Read by [`crate::Scene::begin`]. A name stands here only when the other runtime is laxer,
+//! older or differs where the specification leaves the choice; a failure of keel is never excused.
+
+use crate::runtime::Kind;
+
+/// Runtime, test, reason.
+#[rustfmt::skip]
+const TABLE: &[(Kind, &str, &str)] = &[
+    (Kind::Runc, "bad_input::a_seccomp_profile_is_refused_since_it_cannot_be_applied", "it applies the profile"),
+    (Kind::Runc, "bad_input::a_zero_byte_in_a_string_is_refused", "it cuts the string there"),
+    (Kind::Runc, "bad_input::preserved_descriptors_that_are_not_open_are_refused", "it takes its own descriptors for the caller's"),
+    (Kind::Runc, "bad_input::what_contradicts_itself_in_small_print_is_refused", "it ignores these"),
+    (Kind::Runc, "security_links::a_dev_that_is_a_link_leads_nowhere_outside_the_image", "CVE-2026-41579 in runc before 1.3.6"),
+    (Kind::Runc, "security_links::mounts_below_a_dev_that_is_a_link_stay_in_the_image", "CVE-2026-41579 in runc before 1.3.6"),
+    (Kind::Runc, "security_links::a_masked_path_is_masked_whatever_the_image_calls_dev_null", "CVE-2025-31133 in runc before 1.2.8"),
+    (Kind::Runc, "security_links::the_callers_null_device_keeps_its_owner", "it takes any file on /dev/null for the null device"),
+    (Kind::Runc, "security_races::a_null_device_that_is_swapped_never_lifts_a_mask", "CVE-2025-31133 in runc before 1.2.8"),
+    (Kind::Runc, "security_races::a_proc_that_is_swapped_for_a_link_never_loses_its_protections", "CVE-2025-52881 in runc before 1.2.8"),
+    (Kind::Runc, "security_races::destinations_that_are_swapped_for_links_lead_nowhere_outside", "CVE-2024-45310 in runc before 1.1.14"),
+    (Kind::Runc, "hostname::the_domain_name_is_set_inside", "runc knows it from 1.2 on"),
+    (Kind::Runc, "namespaces::a_time_namespace_has_offsets_of_its_own", "runc knows it from 1.2 on"),
+    (Kind::Runc, "namespaces::without_a_mount_namespace_the_container_sees_the_hosts_mounts_and_changes_none", "it leaves a bind mount on the host"),
+    (Kind::Runc, "mounts::directories_on_the_way_do_not_depend_on_the_callers_umask", "fixed in runc 1.2"),
+    (Kind::Runc, "mounts::options_of_a_bind_are_cleared", "runc does so from 1.2 on"),
+    (Kind::Runc, "mounts::the_mode_of_a_tmpfs_wins_over_that_of_the_directory_it_covers", "fixed in runc 1.4"),
+    (Kind::Runc, "rootfs::an_unbindable_root_cannot_be_bound", "fixed in runc 1.3.1"),
+    (Kind::Runc, "rootfs::a_root_is_shared_if_the_configuration_says_so_and_else_it_is_not", "fixed in runc 1.3.1"),
+];
+
+/// The reason for which a test is not meant for a runtime, if there is one.
+pub fn reason(kind: Kind, test: &str) -> Option<&'static str> {
+    TABLE.iter().find(|(k, name, _)| *k == kind && *name == test).map(|(_, _, reason)| *reason)
+}

@@ -1,0 +1,33 @@
+//! Tests of a container runtime's command, with real containers.
+//!
+//! The tests in `tests/` drive a runtime the way an engine does: as a program. Which one is decided
+//! by the environment variable `KEEL_RUNTIME` (a path, or a name looked up in `PATH`); without it
+//! the command built beside the tests is taken. Every test opens a [`Scene`]: a directory, a state
+//! root, a parent cgroup and container ids of its own, so tests run in parallel, and at its end the
+//! scene checks that the host is what it was before.
+//!
+//! A test that cannot run here says why through [`skip`]; the ways in which another runtime
+//! rightly differs stand in [`differences`]. Nothing here may call the runtime's own code: a test
+//! that shares its code with what it tests proves nothing.
+#![deny(unsafe_code)]
+
+pub mod bundle;
+pub mod cgroups;
+pub mod config;
+pub mod console;
+pub mod container;
+pub mod differences;
+pub mod inside;
+pub mod race;
+pub mod runtime;
+pub mod scene;
+pub mod skip;
+pub mod snapshot;
+
+pub use bundle::Bundle;
+pub use container::Container;
+pub use inside::Inside;
+pub use runtime::{Kind, Outcome, Runtime};
+pub use scene::{Edit, Scene};
+pub use skip::{Need, skip};
+pub use snapshot::HostSnapshot;

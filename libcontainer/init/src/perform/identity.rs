@@ -1,0 +1,104 @@
+//! Who the process is: ids, capabilities, keyring, and the owner of its standard streams.
+
+use core::ffi::CStr;
+
+use super::{Done, Init};
+use crate::sys::caps::{self, Sets};
+use crate::sys::{Errno, file, ids, keyring, map, path, process};
+use crate::wire::Numbers;
+
+/// Ids 0 in a user namespace whose mappings are written. Groups stay: a namespace that denies
+/// setgroups(2) would refuse, and [`Init::switch_user`] sets them anyway.
+pub(super) fn become_root() -> Done {
+    ids::set_group(0)?;
+    Ok(ids::set_user(0)?)
+}
+
+/// A new session keyring that its user may search, in place of the caller's.
+pub(super) fn join_keyring(name: &CStr) -> Done {
+    /// KEY_USR_SEARCH, keyctl_setperm(3).
+    const USER_SEARCH: u32 = 0x0008_0000;
+    let serial = match keyring::join_session(name) {
+        // A kernel without keyrings has none to leak.
+        Err(failure) if failure.is(Errno::ENOSYS) => return Ok(()),
+        result => result?,
+    };
+    let mut text = [0; 256];
+    let len = keyring::describe(serial, &mut text)?.min(text.len());
+    let permissions = text
+        .get(..len)
+        .and_then(|text| text.split(|b| *b == b';').nth(3))
+        .and_then(|digits| core::str::from_utf8(digits).ok())
+        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+        .unwrap_or(0x3f3f_0000);
+    Ok(keyring::set_permissions(serial, permissions | USER_SEARCH)?)
+}
+
+/// Gives the standard streams to the container's user, so that it can reopen them by their names
+/// below /dev. A device is left alone: the null device is the host's (CVE-2026-88265).
+pub(super) fn own_stdio(uid: u32) -> Done {
+    const CHAR_DEVICE: u32 = 0o020_000;
+    /// Leave the group as it is, chown(2).
+    const KEEP: u32 = u32::MAX;
+    for fd in 0..3 {
+        let status = match file::status(fd) {
+            Err(failure) if failure.is(Errno::EBADF) => continue,
+            result => result?,
+        };
+        if status.uid == uid || status.kind() == CHAR_DEVICE {
+            continue;
+        }
+        match path::set_owner(fd, uid, KEEP) {
+            // Not ours to give away: a file of another user, on a read-only file system, or of an
+            // id outside the user namespace.
+            Err(failure)
+                if [Errno::EPERM, Errno::EINVAL, Errno::EROFS, Errno::EACCES]
+                    .contains(&failure.errno) => {}
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+/// The permitted, effective, inheritable and ambient sets.
+pub(super) fn set_capabilities(sets: Sets, ambient: u64) -> Done {
+    // Ambient capabilities that init was started with go first; then the new ones can only be what
+    // the configuration says.
+    caps::clear_ambient()?;
+    caps::set(&sets)?;
+    Ok(caps::raise_ambient(ambient)?)
+}
+
+impl Init {
+    pub(super) fn switch_user(
+        &mut self,
+        uid: u32,
+        gid: u32,
+        groups: Numbers,
+        groups_denied: bool,
+    ) -> Done {
+        if !groups_denied {
+            self.set_groups(groups)?;
+        }
+        // Permitted capabilities survive; the step that follows reduces them to the configured.
+        process::set_keep_capabilities(true)?;
+        ids::set_group(gid)?;
+        Ok(ids::set_user(uid)?)
+    }
+
+    fn set_groups(&self, groups: Numbers) -> Done {
+        /// As many as a page of u32 holds; more come from fresh memory.
+        const FEW: usize = 64;
+        let mut few = [0u32; FEW];
+        if let Some(list) = few.get_mut(..groups.count as usize) {
+            for (place, i) in list.iter_mut().zip(0..) {
+                *place = self.number(groups, i)?;
+            }
+            return Ok(ids::set_groups(list)?);
+        }
+        let words = map::words((groups.count as usize).div_ceil(2))?;
+        Ok(ids::set_groups(map::as_u32(words, groups.count as usize, |i| {
+            self.number(groups, i as u32).unwrap_or(u32::MAX)
+        }))?)
+    }
+}

@@ -1,0 +1,254 @@
+//! The steps that init performs, each one intent of the configuration.
+//!
+//! The library's `features/` decide what a step says; [`crate::perform`] does it, and decides
+//! nothing. The order of the steps is the plan's, see `libcontainer::plan`. A step's fields are
+//! numbers, strings of the plan's arena, and [`Slot`]s: descriptors that the runtime handed over or
+//! that an earlier step opened.
+
+use crate::wire::{Field, List, Numbers, Slot, Str, Words};
+
+/// Defines [`Step`] with its bytes from the table below.
+macro_rules! steps {
+    ($( $(#[$doc:meta])* $name:ident { $( $(#[$field_doc:meta])* $field:ident: $kind:ty ),* $(,)? } )*) => {
+        /// One step of init.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(missing_docs)] // fields whose meaning their step's description tells
+        pub enum Step {
+            $( $(#[$doc])* $name { $( $(#[$field_doc])* $field: $kind ),* } ),*
+        }
+
+        /// The number of a step in the plan's bytes: its place in the table.
+        #[derive(Clone, Copy)]
+        #[repr(u32)]
+        enum Kind { $($name),* }
+
+        impl Step {
+            /// The names of all steps, in the order of the table.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+
+            /// The step's name.
+            pub fn name(&self) -> &'static str {
+                match self { $( Self::$name { .. } => stringify!($name) ),* }
+            }
+
+            /// The step as words of a plan.
+            pub fn encode(&self) -> Words {
+                let mut words = Words::default();
+                match *self {
+                    $( Self::$name { $($field),* } => {
+                        words.put(Kind::$name as u32);
+                        $( Field::put($field, &mut words); )*
+                    } )*
+                }
+                words
+            }
+
+            /// The step that the words of a plan say; nothing when they say none.
+            pub fn decode(mut words: Words) -> Option<Self> {
+                let kind = words.get()?;
+                $( if kind == Kind::$name as u32 {
+                    return Some(Self::$name { $( $field: Field::get(&mut words)? ),* });
+                } )*
+                None
+            }
+        }
+    };
+}
+
+/// Flags of [`Step::Mount`] and [`Step::Bind`].
+pub mod flag {
+    /// The mount point must be a real directory and no link may lie on the way: procfs and sysfs,
+    /// which the runtime and LSMs trust (CVE-2019-19921).
+    pub const PLAIN: u32 = 1;
+    /// The mount point may lie on procfs: the configuration names one of the known files.
+    pub const ON_PROC: u32 = 2;
+    /// The new file system takes the permissions of the directory it covers.
+    pub const INHERIT_MODE: u32 = 4;
+    /// The new tmpfs starts with what the directory it covers holds.
+    pub const COPY_UP: u32 = 8;
+    /// What is bound must be procfs itself: it covers /proc (CVE-2019-16884).
+    pub const FROM_PROC: u32 = 16;
+}
+
+steps! {
+    /// Waits for the runtime's *go* and receives `count` descriptors into the slots from `first`.
+    Await { first: Slot, count: u32 }
+    /// Tells the runtime that all steps before this one are done.
+    Arrive {}
+    /// setns(2) into the namespace behind a descriptor, which must be of this kind.
+    JoinNamespace { namespace: Slot, kind: u32 }
+    /// unshare(2): new namespaces, made now because they must belong to the joined user namespace,
+    /// or because the cgroup they root in was entered only now.
+    Unshare { namespaces: u32 }
+    /// Becomes the first process of the PID namespace joined or unshared before: forks a sibling,
+    /// and ends; the sibling goes on with the plan.
+    EnterPidNamespace {}
+    /// Takes the ids 0 of a user namespace whose mappings are written.
+    BecomeRoot {}
+    /// PR_SET_DUMPABLE 0: processes of the container's user cannot look into init (CVE-2016-9962).
+    Conceal {}
+    /// setsid(2).
+    NewSession {}
+    /// sethostname(2).
+    Hostname { name: Str }
+    /// setdomainname(2).
+    Domainname { name: Str }
+    /// Sets `lo` of a new network namespace up.
+    LoopbackUp {}
+    /// A session keyring of the container's own; skipped on a kernel without keyrings.
+    SessionKeyring { name: Str }
+    /// Writes a kernel parameter through the runtime's procfs, which no image can have replaced
+    /// (CVE-2025-52881). `path` is relative to it.
+    Sysctl { procfs: Slot, path: Str, value: Str }
+    /// Closes a descriptor that nothing needs any more.
+    Close { slot: Slot }
+    /// Makes all mounts of the new namespace slaves: nothing mounted here reaches the host.
+    SlaveMounts {}
+    /// Attaches the rootfs, a copy of the tree the runtime opened, at its own path, and works below
+    /// it from now on. `propagation` is the type the copy takes first, or 0.
+    AttachRoot { tree: Slot, path: Str, propagation: u32 }
+    /// Works below a directory without a mount of its own: there is no new mount namespace. Without
+    /// a directory: below the root that came with a joined mount namespace.
+    UseRoot { dir: Slot }
+    /// Copies a tree of mounts of the host from inside: for a runtime that may not do so itself.
+    OpenTree { path: Str, recursive: bool, into: Slot }
+    /// Mounts a new file system. `data` holds `key=value` and flags; `keep` keeps the mount's
+    /// descriptor.
+    Mount {
+        /// Type of the file system.
+        fstype: Str,
+        /// What it calls its source.
+        source: Str,
+        /// Where, in the container.
+        target: Str,
+        /// Parameters of the file system.
+        data: List,
+        /// Mount attributes.
+        attributes: u32,
+        /// Propagation types to take, in order.
+        propagation: Numbers,
+        /// See [`flag`].
+        flags: u32,
+        /// Where to keep the mount's descriptor, or [`Slot::NONE`].
+        keep: Slot,
+    }
+    /// Attaches a copied tree of the host.
+    Bind {
+        /// The tree.
+        tree: Slot,
+        /// Where, in the container.
+        target: Str,
+        /// Attributes to set on the topmost mount.
+        set: u32,
+        /// Attributes to clear on it.
+        clear: u32,
+        /// Attributes to set on the whole tree.
+        set_all: u32,
+        /// Attributes to clear on the whole tree.
+        clear_all: u32,
+        /// Whether the copy becomes a slave first: nothing mounted in it reaches the host.
+        slave: bool,
+        /// Propagation types to take, in order.
+        propagation: Numbers,
+        /// See [`flag`].
+        flags: u32,
+    }
+    /// Changes the attributes of a mount that is there (option `remount`).
+    Remount { target: Str, set: u32, clear: u32, set_all: u32, clear_all: u32, propagation: Numbers }
+    /// Makes a mount that an earlier step kept read-only, now that its files are made.
+    MakeReadonly { mount: Slot }
+    /// A symbolic link, made when nothing is there; `replace` removes what is there.
+    /// With `only_if` the link is made only when that path exists.
+    Link { content: Str, path: Str, only_if: Str, replace: bool }
+    /// A device node or FIFO. Another file at the path is an error.
+    Device { path: Str, mode: u32, major: u32, minor: u32, uid: u32, gid: u32 }
+    /// Hides what is at a path, when something is: a directory under an empty read-only tmpfs, a
+    /// file under the null device.
+    Mask { path: Str, null: Slot }
+    /// Makes what is at a path read-only, when something is.
+    ReadonlyPath { path: Str }
+    /// Makes the rootfs read-only.
+    ReadonlyRoot {}
+    /// Gives the rootfs its final propagation type.
+    RootPropagation { propagation: u32, recursive: bool }
+    /// pivot_root(2) into the rootfs, and detaches the old root.
+    PivotRoot {}
+    /// Without pivot_root: unmounts the host's procfs and sysfs, which a container's root could
+    /// otherwise reach, and changes the root directory.
+    MoveRoot {}
+    /// chroot(2) into the rootfs.
+    ChangeRoot {}
+    /// Opens a terminal of the container's own devpts, sends its master to the runtime, binds it to
+    /// /dev/console and makes it the standard streams and the controlling terminal.
+    Console { rows: u32, columns: u32, uid: u32, bind: bool }
+    /// Gives the standard streams, if pipes or files, to the container's user.
+    StdioOwner { uid: u32 }
+    /// Runs a hook in the container's namespaces; `state` holds the state document, a zero timeout
+    /// (seconds) is none.
+    Hook { path: Str, args: List, env: List, timeout: u32, state: Slot }
+    /// Enters cgroups: writes 0 to each `tasks` file, which takes no lock as the writing process is
+    /// single-threaded and moves itself.
+    EnterCgroups { first: Slot, count: u32 }
+    /// Changes the working directory; makes it when missing. `early` is the attempt before the user
+    /// is switched, which may fail for lack of permission.
+    WorkingDir { path: Str, create: bool, early: bool }
+    /// Looks HOME up in the container's /etc/passwd, for the environment at [`Step::Exec`].
+    Home { uid: u32 }
+    /// umask(2).
+    Umask { mask: u32 }
+    /// Drops all but these capabilities from the bounding set.
+    BoundingSet { keep: u64 }
+    /// Switches groups, group and user, keeping permitted capabilities. `groups_denied` is set where
+    /// the user namespace forbids setgroups(2).
+    User { uid: u32, gid: u32, groups: Numbers, groups_denied: bool }
+    /// The four remaining capability sets.
+    Capabilities { effective: u64, permitted: u64, inheritable: u64, ambient: u64 }
+    /// PR_SET_NO_NEW_PRIVS.
+    NoNewPrivileges {}
+    /// Finds the program that [`Step::Exec`] executes: the first of the candidates that exists.
+    FindProgram { candidates: List }
+    /// Everything is ready: waits on the listening socket until someone starts the container, and
+    /// answers there from now on.
+    AwaitStart { listener: Slot }
+    /// setrlimit(2).
+    Limit { resource: u32, soft: u64, hard: u64 }
+    /// Makes the slots from `first` the descriptors 3, 4, … of the program.
+    PlaceDescriptors { first: Slot, count: u32 }
+    /// execve(2) of the found program. HOME comes from [`Step::Home`], and `listen` adds LISTEN_PID.
+    Exec { args: List, env: List, home: bool, listen: bool }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Step;
+    use crate::wire::{List, Numbers, Slot, Str, Words};
+
+    #[test]
+    fn the_largest_step_survives_its_bytes() {
+        let step = Step::Mount {
+            fstype: Str { at: 1, len: 2 },
+            source: Str { at: 3, len: 4 },
+            target: Str { at: 5, len: 6 },
+            data: List { at: 8, count: 9 },
+            attributes: 10,
+            propagation: Numbers { at: 12, count: 13 },
+            flags: 14,
+            keep: Slot::NONE,
+        };
+        assert_eq!(Step::decode(step.encode()), Some(step));
+        let step = Step::Capabilities {
+            effective: u64::MAX - 1,
+            permitted: 1 << 40,
+            inheritable: 0,
+            ambient: 3,
+        };
+        assert_eq!(Step::decode(step.encode()), Some(step));
+    }
+
+    #[test]
+    fn words_that_are_no_step_are_refused() {
+        let mut words = Words::default();
+        words.put(u32::MAX);
+        assert_eq!(Step::decode(words), None);
+    }
+}

@@ -1,0 +1,85 @@
+//! A process's own affairs: clone(2) as fork, exit_group(2), setsid(2), umask(2), prctl(2).
+
+use core::ffi::CStr;
+
+use super::raw::{self, Nr, Result, address};
+use super::Fd;
+
+const SIGCHLD: usize = 17;
+
+/// What [`fork`] returns in the two processes.
+#[derive(Debug)]
+pub enum Fork {
+    /// In the new process.
+    Child,
+    /// In the old one: the child's pid and pidfd.
+    Parent(i32, Fd),
+}
+
+/// clone(2) without shared memory, from a single-threaded process. `sibling` makes the child one of
+/// this process's parent (CLONE_PARENT).
+pub fn fork(sibling: bool) -> Result<Fork> {
+    const CLONE_PIDFD: usize = 0x1000;
+    const CLONE_PARENT: usize = 0x8000;
+    let mut pidfd: i32 = -1;
+    let flags = SIGCHLD | CLONE_PIDFD | if sibling { CLONE_PARENT } else { 0 };
+    // SAFETY: the child gets a copy of this memory and goes on with the same stack in it. The
+    // third argument, where the pidfd is stored, is at the same place on every architecture here.
+    let pid = unsafe { raw::call(Nr::Clone, [flags, 0, address(&raw mut pidfd), 0, 0, 0]) }?;
+    if pid == 0 {
+        return Ok(Fork::Child);
+    }
+    Ok(Fork::Parent(pid as i32, Fd::new(pidfd as usize)))
+}
+
+/// exit_group(2).
+pub fn exit(status: i32) -> ! {
+    loop {
+        // SAFETY: no memory is passed, and the call does not return.
+        let _ = unsafe { raw::call(Nr::ExitGroup, [status as usize, 0, 0, 0, 0, 0]) };
+    }
+}
+
+/// getpid(2).
+pub fn id() -> i32 {
+    // SAFETY: no memory is passed; the call cannot fail.
+    unsafe { raw::call(Nr::Getpid, [0; 6]) }.map_or(0, |pid| pid as i32)
+}
+
+/// setsid(2).
+pub fn new_session() -> Result<()> {
+    // SAFETY: no memory is passed.
+    unsafe { raw::call(Nr::Setsid, [0; 6]) }.map(drop)
+}
+
+/// umask(2).
+pub fn set_umask(mask: u32) -> Result<()> {
+    // SAFETY: no memory is passed.
+    unsafe { raw::call(Nr::Umask, [mask as usize, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// PR_SET_DUMPABLE: whether processes of the same user may look into this one.
+pub fn set_dumpable(dumpable: bool) -> Result<()> {
+    control(4, usize::from(dumpable))
+}
+
+/// PR_SET_KEEPCAPS: whether the permitted set survives a change to another user.
+pub fn set_keep_capabilities(keep: bool) -> Result<()> {
+    control(8, usize::from(keep))
+}
+
+/// PR_SET_NO_NEW_PRIVS.
+pub fn set_no_new_privileges() -> Result<()> {
+    control(38, 1)
+}
+
+/// PR_SET_NAME: what `ps` shows.
+pub fn set_name(name: &CStr) -> Result<()> {
+    control(15, address(name.as_ptr()))
+}
+
+fn control(option: usize, argument: usize) -> Result<()> {
+    // SAFETY: PR_SET_NAME gets a C string that lives across the call; the other options take
+    // numbers.
+    unsafe { raw::call(Nr::Prctl, [option, argument, 0, 0, 0, 0]) }.map(drop)
+}

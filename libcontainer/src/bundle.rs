@@ -1,0 +1,85 @@
+//! A bundle: a directory with a `config.json` and, usually, the root file system it names.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::spec::Spec;
+
+/// The largest `config.json` that is read, in bytes. The largest real ones have some 100 KB.
+const MAX: u64 = 32 << 20;
+
+/// A bundle, its configuration read once: later changes of the file have no effect.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    path: PathBuf,
+    spec: Spec,
+}
+
+impl Bundle {
+    /// Reads `config.json` in a directory.
+    ///
+    /// # Errors
+    /// The directory or file is missing or too large, or the file is no configuration.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        let path = absolute(dir.as_ref())?;
+        let config = path.join("config.json");
+        Self::read(path, &config)
+    }
+
+    /// Reads another file as the configuration of a bundle.
+    ///
+    /// # Errors
+    /// As [`Bundle::open`].
+    pub fn open_with(dir: impl AsRef<Path>, config: impl AsRef<Path>) -> Result<Self> {
+        Self::read(absolute(dir.as_ref())?, config.as_ref())
+    }
+
+    /// A bundle with a configuration made in this program.
+    ///
+    /// # Errors
+    /// The directory is missing.
+    pub fn from_spec(dir: impl AsRef<Path>, spec: Spec) -> Result<Self> {
+        Ok(Self { path: absolute(dir.as_ref())?, spec })
+    }
+
+    /// A bundle as a container was created from it; its directory need not exist any more.
+    pub(crate) fn recorded(path: &Path, spec: Spec) -> Self {
+        Self { path: path.to_owned(), spec }
+    }
+
+    fn read(path: PathBuf, config: &Path) -> Result<Self> {
+        let fail = |error: &std::io::Error| {
+            Error::io(format!("cannot read {}", config.display()), error)
+                .kind_is(ErrorKind::Input)
+                .path(config)
+        };
+        let mut text = Vec::new();
+        let file = File::open(config).map_err(|error| fail(&error))?;
+        file.take(MAX + 1).read_to_end(&mut text).map_err(|error| fail(&error))?;
+        if text.len() as u64 > MAX {
+            let message = format!("{} is larger than {} MiB", config.display(), MAX >> 20);
+            return Err(Error::new(ErrorKind::Input, message).path(config));
+        }
+        Ok(Self { path, spec: Spec::parse(&text)? })
+    }
+
+    /// The directory, absolute and without links.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The configuration.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+}
+
+fn absolute(dir: &Path) -> Result<PathBuf> {
+    dir.canonicalize().map_err(|error| {
+        Error::io(format!("cannot open the bundle {}", dir.display()), &error)
+            .kind_is(ErrorKind::Input)
+            .path(dir)
+    })
+}

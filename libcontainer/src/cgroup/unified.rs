@@ -1,0 +1,109 @@
+//! What only cgroup v2 needs: controllers enabled on the way down, types, and its own files for
+//! freezing and killing.
+//!
+//! Called by the other modules of `cgroup`. A controller is there for a cgroup only if every one
+//! above it has it in `cgroup.subtree_control`, and, except for the root, none that has may hold
+//! processes of its own.
+
+use nix::errno::Errno;
+
+use super::dir::Dir;
+use crate::error::{Error, Result};
+use crate::host::cgroups::{join, parent};
+use crate::task::cgroup::Place;
+
+const CONTROL: &str = "cgroup.subtree_control";
+
+/// Enables the controllers of a place in every directory above it.
+///
+/// Only those in `needed` have to succeed: a caller with a delegated cgroup has a say in some only.
+pub(super) fn enable(place: &Place, needed: &[&str]) -> Result<()> {
+    if place.controllers.is_empty() {
+        return Ok(());
+    }
+    let mut way = vec![parent(&place.path)];
+    while let Some(&path) = way.last().filter(|path| **path != "/") {
+        way.push(parent(path));
+    }
+    // As the last cannot have what those above do not, it tells for all of them.
+    if missing(place, way[0])?.1.is_empty() {
+        return Ok(());
+    }
+    for path in way.iter().rev() {
+        let (dir, missing) = missing(place, path)?;
+        let all: Vec<String> = missing.iter().map(|controller| format!("+{controller}")).collect();
+        if all.is_empty() || dir.write(CONTROL, &all.join(" ")).is_ok() {
+            continue;
+        }
+        // One that cannot be enabled prevents all others: one by one.
+        for (controller, add) in missing.iter().zip(&all) {
+            let result = dir.write(CONTROL, add);
+            if let Err(errno) = result
+                && needed.contains(controller)
+            {
+                return Err(refused(place, path, controller, errno));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn missing<'a>(place: &'a Place, path: &str) -> Result<(Dir, Vec<&'a str>)> {
+    let dir = join(&place.mount, path);
+    let found = Dir::open(&dir).and_then(|dir| dir.read(CONTROL).map(|enabled| (dir, enabled)));
+    let (dir, enabled) = found.map_err(|errno| {
+        Error::system(format!("cannot read {CONTROL} of {}", dir.display()), errno).path(dir)
+    })?;
+    let absent = |c: &&str| !enabled.split_ascii_whitespace().any(|enabled| enabled == *c);
+    Ok((dir, place.controllers.iter().map(String::as_str).filter(absent).collect()))
+}
+
+fn refused(place: &Place, path: &str, controller: &str, errno: Errno) -> Error {
+    let dir = join(&place.mount, path);
+    let what = format!("cannot enable controller {controller} in cgroup {}", dir.display());
+    match errno {
+        Errno::EBUSY => Error::system(
+            format!("{what}, which holds processes that must move to a cgroup below it first"),
+            errno,
+        ),
+        _ => Error::system(what, errno),
+    }
+    .path(dir)
+}
+
+/// Why a file of a controller is missing, where that is the controller's absence.
+pub(super) fn absent_controller(dir: &Dir, file: &str) -> Option<String> {
+    let (controller, _) = file.split_once('.')?;
+    let has = dir.read("cgroup.controllers").ok()?;
+    let known = has.split_ascii_whitespace().any(|c| c == controller) || controller == "cgroup";
+    (!known).then(|| format!("controller {controller} is not enabled there"))
+}
+
+/// The type of a cgroup whose processes are not its own alone: a part of a threaded tree, or below
+/// one, where no process can be put.
+pub(super) fn mode(dir: &Dir) -> Option<String> {
+    dir.read("cgroup.type").ok().filter(|mode| mode != "domain")
+}
+
+/// Whether this cgroup, or one above it, is frozen.
+pub(super) fn is_frozen(dir: &Dir) -> bool {
+    let frozen = |file: &str, line: &str| dir.read(file).is_ok_and(|s| s.lines().any(|l| l == line));
+    frozen("cgroup.freeze", "1") || frozen("cgroup.events", "frozen 1")
+}
+
+/// Lets go on what is in this cgroup.
+pub(super) fn thaw(dir: &Dir) -> nix::Result<()> {
+    match dir.write("cgroup.freeze", "0") {
+        Err(Errno::ENOENT | Errno::ENODEV) => Ok(()),
+        result => result,
+    }
+}
+
+/// Kills everything in this cgroup and below, even what is frozen or forks.
+pub(super) fn kill(dir: &Dir) -> nix::Result<()> {
+    match dir.write("cgroup.kill", "1") {
+        Err(Errno::ENODEV) => Ok(()),
+        result => result,
+    }
+}
+

@@ -1,0 +1,286 @@
+//! A configuration that was checked: every name is a number, every path and rule is known to hold.
+//!
+//! [`crate::features`] make it from the [`Spec`](crate::spec::Spec), reporting all faults at once,
+//! and compile it into steps. Types only; what may stand in a field is said here, why it may, there.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use libcontainer_init::sys::limit::Limit;
+
+use crate::spec;
+use crate::task::cgroup::CgroupPlan;
+
+/// Everything that `create` or `exec` needs to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The container's id.
+    pub id: String,
+    /// The bundle's directory.
+    pub bundle: PathBuf,
+    /// Its root file system.
+    pub rootfs: Rootfs,
+    /// Namespaces made and joined.
+    pub namespaces: Namespaces,
+    /// Mappings of a new user namespace.
+    pub mappings: Option<Mappings>,
+    /// The name of the machine inside.
+    pub hostname: Option<String>,
+    /// The NIS domain inside.
+    pub domainname: Option<String>,
+    /// Mounts in order.
+    pub mounts: Vec<Mount>,
+    /// Device nodes and links.
+    pub devices: Devices,
+    /// Hidden paths, with their index in the configuration.
+    pub masked_paths: Vec<String>,
+    /// Read-only paths.
+    pub readonly_paths: Vec<String>,
+    /// Kernel parameters: path below /proc/sys, value, name as configured.
+    pub sysctl: Vec<(String, String, String)>,
+    /// The process.
+    pub process: Process,
+    /// The terminal, when the process has one.
+    pub console: Option<Console>,
+    /// Hooks.
+    pub hooks: spec::Hooks,
+    /// Cgroups and what is written into them.
+    pub cgroup: Option<CgroupPlan>,
+    /// Annotations, passed on to hooks.
+    pub annotations: BTreeMap<String, String>,
+    /// The version the configuration names.
+    pub version: String,
+}
+
+/// The root file system.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rootfs {
+    /// Absolute path on the host.
+    pub path: PathBuf,
+    /// Whether it is read-only inside.
+    pub readonly: bool,
+    /// Propagation type and whether for all mounts below, when configured.
+    pub propagation: Option<Propagation>,
+    /// How it becomes `/`.
+    pub entry: Entry,
+}
+
+/// A propagation type, mount_namespaces(7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Propagation {
+    /// One of `mount::{SHARED, SLAVE, PRIVATE, UNBINDABLE}`.
+    pub kind: u32,
+    /// For all mounts below too.
+    pub recursive: bool,
+}
+
+/// How the rootfs becomes the root directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// pivot_root(2).
+    Pivot,
+    /// Moving it over `/` (`--no-pivot`).
+    Move,
+    /// chroot(2): the mount namespace is not the container's own.
+    ChangeRoot,
+}
+
+/// Namespaces.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Namespaces {
+    /// `CLONE_NEW*` of those to create.
+    pub created: u32,
+    /// Those to join.
+    pub joined: Vec<Joined>,
+}
+
+/// A namespace to join.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Joined {
+    /// `CLONE_NEW*` of its kind.
+    pub kind: u32,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Where the configuration says so.
+    pub pointer: String,
+}
+
+impl Namespaces {
+    /// Whether a namespace of this kind is created.
+    pub fn creates(&self, kind: u32) -> bool {
+        self.created & kind != 0
+    }
+
+    /// The namespace of this kind that is joined.
+    pub fn joins(&self, kind: u32) -> Option<&Joined> {
+        self.joined.iter().find(|joined| joined.kind == kind)
+    }
+
+    /// Whether the container has a namespace of this kind other than the runtime's.
+    pub fn has(&self, kind: u32) -> bool {
+        self.creates(kind) || self.joins(kind).is_some()
+    }
+}
+
+/// The id mappings of a new user namespace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mappings {
+    /// User ids.
+    pub uid: Vec<spec::IdMapping>,
+    /// Group ids.
+    pub gid: Vec<spec::IdMapping>,
+    /// Whether setgroups(2) must be forbidden: an ordinary user may map groups only so.
+    pub deny_setgroups: bool,
+}
+
+/// A mount, its options understood.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Mount {
+    /// What is mounted.
+    pub kind: MountKind,
+    /// Absolute path inside.
+    pub target: String,
+    /// Changes of mount attributes.
+    pub attributes: Attributes,
+    /// Parameters of the file system: `key=value` and flags.
+    pub data: Vec<String>,
+    /// Propagation types to take, in order.
+    pub propagation: Vec<Propagation>,
+    /// Flags of `libcontainer_init::step::flag`.
+    pub flags: u32,
+    /// Where in the configuration.
+    pub pointer: String,
+}
+
+/// What a mount mounts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MountKind {
+    /// A new file system.
+    New {
+        /// Its type.
+        fstype: String,
+        /// What it calls its source.
+        source: String,
+    },
+    /// A file or directory of the host.
+    Bind {
+        /// Absolute path on the host.
+        source: PathBuf,
+        /// With all that is mounted below.
+        recursive: bool,
+    },
+    /// The cgroup hierarchies.
+    Cgroup,
+    /// Only the attributes change.
+    Remount,
+}
+
+impl Default for MountKind {
+    fn default() -> Self {
+        Self::New { fstype: String::new(), source: String::new() }
+    }
+}
+
+/// Changes of mount attributes, mount_setattr(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attributes {
+    /// To set on the mount.
+    pub set: u32,
+    /// To clear on it.
+    pub clear: u32,
+    /// To set on it and all below.
+    pub set_all: u32,
+    /// To clear on it and all below.
+    pub clear_all: u32,
+}
+
+/// Device nodes and links.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Devices {
+    /// Nodes: the default ones first.
+    pub nodes: Vec<Device>,
+    /// Whether the usual links are made.
+    pub links: bool,
+    /// Whether nodes are bound from the host, as mknod(2) is impossible in a user namespace.
+    pub bind: bool,
+}
+
+/// A device node or FIFO.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Device {
+    /// Absolute path inside.
+    pub path: String,
+    /// Type and permissions, inode(7).
+    pub mode: u32,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+    /// Owner inside.
+    pub uid: u32,
+    /// Group inside.
+    pub gid: u32,
+    /// Where in the configuration.
+    pub pointer: String,
+}
+
+/// The container's process.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Process {
+    /// argv.
+    pub args: Vec<String>,
+    /// Paths to look for the program at, in order.
+    pub candidates: Vec<String>,
+    /// The environment; the last of several settings of a name.
+    pub env: Vec<String>,
+    /// Whether HOME is to be looked up.
+    pub find_home: bool,
+    /// Working directory.
+    pub cwd: String,
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    /// umask(2).
+    pub umask: u32,
+    /// Resource limits, with their index in the configuration.
+    pub limits: Vec<(u32, Limit)>,
+    /// Capability sets.
+    pub capabilities: Capabilities,
+    /// PR_SET_NO_NEW_PRIVS.
+    pub no_new_privileges: bool,
+    /// Value for oom_score_adj.
+    pub oom_score_adj: Option<i32>,
+    /// Name of the session keyring, when it gets one.
+    pub keyring: Option<String>,
+    /// Descriptors from 3 up that it inherits.
+    pub preserved: u32,
+    /// Whether some of them are LISTEN_FDS.
+    pub listen: bool,
+}
+
+/// Capability sets, bit n for capability n.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities {
+    /// The most any program can get.
+    pub bounding: u64,
+    /// What counts.
+    pub effective: u64,
+    /// What may become effective.
+    pub permitted: u64,
+    /// What file capabilities may add to.
+    pub inheritable: u64,
+    /// What every program keeps.
+    pub ambient: u64,
+}
+
+/// A terminal of the container's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Console {
+    /// Rows, 0 for "leave".
+    pub rows: u16,
+    /// Columns.
+    pub columns: u16,
+}

@@ -1,0 +1,87 @@
+//! Hooks that run in the runtime's namespaces: the program, the state on its standard input, a time
+//! limit. What it prints is told when it fails.
+
+use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+
+use libcontainer_init::sys::memfd::{self, Use};
+use libcontainer_init::sys::{file, pidfd};
+
+use crate::error::{Error, ErrorKind, Result, call};
+use crate::spec::{Hook, State};
+
+/// How much of a hook's output an error tells, in bytes.
+const OUTPUT: u64 = 1024;
+
+/// Runs one hook to its end.
+pub(super) fn run(moment: &str, hook: &Hook, state: &State) -> Result<()> {
+    let output = memfd::create(c"hook-output", Use::Data)
+        .map(OwnedFd::from)
+        .map_err(|failure| call("cannot keep the output of a hook", failure))?;
+    let result = start(hook, state, &output).and_then(|child| wait(child, hook));
+    result.map_err(|why| {
+        let words = read_output(&output);
+        let colon = if words.is_empty() { "" } else { ": " };
+        let message = format!("the {moment} hook {} failed: {why}{colon}{words}", hook.path);
+        Error::new(ErrorKind::Hook, message).path(&hook.path)
+    })
+}
+
+/// Starts the hook with the state document as its standard input: a file, so that a hook that does
+/// not read it is no reason to wait, or to fail.
+fn start(hook: &Hook, state: &State, output: &OwnedFd) -> std::result::Result<Child, String> {
+    let document = document(state).map_err(|error| error.to_string())?;
+    let stream = || output.try_clone().map(Stdio::from).map_err(|error| error.to_string());
+    let mut command = Command::new(&hook.path);
+    if let Some((name, rest)) = hook.args.split_first() {
+        command.arg0(name).args(rest);
+    }
+    if !hook.env.is_empty() {
+        command.env_clear();
+        command.envs(hook.env.iter().filter_map(|setting| setting.split_once('=')));
+    }
+    command.stdin(document).stdout(stream()?).stderr(stream()?);
+    command.spawn().map_err(|error| crate::error::io_text(&error))
+}
+
+fn wait(mut child: Child, hook: &Hook) -> std::result::Result<(), String> {
+    if let Some(seconds) = hook.timeout.and_then(|timeout| u64::try_from(timeout).ok()) {
+        let in_time = pidfd::open(child.id() as i32)
+            .and_then(|fd| file::wait_readable(fd.raw(), Some(seconds.saturating_mul(1000))))
+            .unwrap_or(false);
+        if !in_time {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(format!("it did not end within {seconds} seconds"));
+        }
+    }
+    let status = child.wait().map_err(|error| crate::error::io_text(&error))?;
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Ok(()),
+        (Some(code), _) => Err(format!("exit status {code}")),
+        (None, signal) => Err(format!("killed by signal {}", signal.unwrap_or(0))),
+    }
+}
+
+/// The state as a file to read from.
+pub(super) fn document(state: &State) -> Result<OwnedFd> {
+    let fail = |failure| call("cannot write the state document", failure);
+    let fd = memfd::create(c"state", Use::Data).map_err(fail)?;
+    let text = serde_json::to_vec(state).unwrap_or_default();
+    file::write_all(fd.raw(), &text).map_err(fail)?;
+    file::rewind(fd.raw()).map_err(fail)?;
+    Ok(fd.into())
+}
+
+fn read_output(output: &OwnedFd) -> String {
+    let mut text = Vec::new();
+    let copy = output.try_clone().map(std::fs::File::from);
+    if file::rewind(output.as_raw_fd()).is_ok()
+        && let Ok(file) = copy
+    {
+        let _ = file.take(OUTPUT).read_to_end(&mut text);
+    }
+    String::from_utf8_lossy(&text).trim().to_owned()
+}

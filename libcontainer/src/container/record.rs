@@ -1,0 +1,293 @@
+//! What is known of a container between two commands: `state.json` in its directory below the root.
+//!
+//! The record tells what must be undone and how the process is recognised (pid and start time); the
+//! status is never in it, it is derived. It is written to a new file and renamed, so that a reader
+//! sees the old or the new one, whenever the writer is killed. It is not synced: a machine that
+//! crashes takes its containers along, and syncing a disk costs more than all else a creation does.
+//! `config.json` beside it is the configuration as created.
+//! Whoever changes a container holds the lock of its directory; a creation holds it from claiming
+//! the id until the container is published or gone.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind as IoErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use serde_json::{Value, json};
+
+use crate::cgroup::Cgroup;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ContainerId;
+use crate::options::{CgroupManager, Options};
+use crate::spec::Spec;
+
+/// The version of the record's form.
+const VERSION: u64 = 1;
+/// How long a verb waits for another that holds the lock.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The record of one container.
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    /// The bundle's directory.
+    pub bundle: PathBuf,
+    /// The root file system.
+    pub rootfs: PathBuf,
+    /// When it was created, RFC 3339.
+    pub created: String,
+    /// The user who created it.
+    pub owner: u32,
+    /// Its first process, once it is created.
+    pub init: Option<Identity>,
+    /// Whether that process has a PID namespace of the container's own.
+    pub own_pids: bool,
+    /// Whether it has hooks, which stand in the configuration.
+    pub has_hooks: bool,
+    /// The choices it was created with, for plans made later.
+    pub options: Options,
+    /// Its cgroups.
+    pub cgroup: Option<Cgroup>,
+}
+
+/// A process, told apart from a later one with the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// Its pid in the runtime's PID namespace.
+    pub pid: i32,
+    /// When it was started, in clock ticks since boot, proc(5).
+    pub start_time: u64,
+}
+
+impl Identity {
+    /// The process that now has a pid, unless it is a zombie.
+    pub(super) fn of(pid: i32) -> Option<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name, in parentheses, may hold anything: fields are counted behind the last one.
+        let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
+        let state = fields.next()?;
+        if state == "Z" || state == "X" {
+            return None;
+        }
+        Some(Self { pid, start_time: fields.nth(18)?.parse().ok()? })
+    }
+}
+
+/// A container's directory below the state root.
+#[derive(Debug, Clone)]
+pub(super) struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    pub(super) fn new(root: &Path, id: &ContainerId) -> Self {
+        Self { path: root.join(id.as_str()) }
+    }
+
+    /// Where init listens until it is started.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.path.join("start.sock")
+    }
+
+    /// Makes the directory: the claim of an id, which fails when it is taken.
+    pub(super) fn claim(&self, id: &ContainerId) -> Result<Lock> {
+        let root = self.path.parent().unwrap_or(Path::new("/"));
+        let fail = |path: &Path, error: &std::io::Error| {
+            let message = format!("cannot make the state directory {}", path.display());
+            Error::io(message, error).kind_is(ErrorKind::Record).path(path)
+        };
+        let mut builder = DirBuilder::new();
+        builder.mode(0o700);
+        match builder.create(&self.path) {
+            Err(error) if error.kind() == IoErrorKind::NotFound => {
+                builder.recursive(true).create(root).map_err(|error| fail(root, &error))?;
+                builder.recursive(false).create(&self.path)
+            }
+            result => result,
+        }
+        .map_err(|error| match error.kind() {
+            IoErrorKind::AlreadyExists => {
+                let message = format!("container with id \"{id}\" exists already");
+                Error::new(ErrorKind::Exists, message)
+            }
+            _ => fail(&self.path, &error),
+        })?;
+        self.lock(id)
+    }
+
+    /// Waits for the lock of the directory.
+    pub(super) fn lock(&self, id: &ContainerId) -> Result<Lock> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(lock) = self.try_lock(id)? {
+                return Ok(lock);
+            }
+            if Instant::now() > deadline {
+                let message = format!("container \"{id}\" is in use by another command");
+                return Err(Error::new(ErrorKind::State, message));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Takes the lock if nobody holds it.
+    pub(super) fn try_lock(&self, id: &ContainerId) -> Result<Option<Lock>> {
+        let dir = File::open(&self.path).map_err(|error| self.missing(id, &error))?;
+        match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => {
+                // Somebody may have deleted the container, and another been created, meanwhile.
+                let here = std::fs::metadata(&self.path).map_err(|e| self.missing(id, &e))?;
+                let locked = lock.metadata().map_err(|e| self.missing(id, &e))?;
+                Ok((here.ino() == locked.ino()).then_some(Lock(lock)))
+            }
+            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, errno)) => Err(Error::system(format!("cannot lock container \"{id}\""), errno)),
+        }
+    }
+
+    fn missing(&self, id: &ContainerId, error: &std::io::Error) -> Error {
+        if error.kind() == IoErrorKind::NotFound {
+            return not_found(id);
+        }
+        let message = format!("cannot open the state directory {}", self.path.display());
+        Error::io(message, error).kind_is(ErrorKind::Record).path(&self.path)
+    }
+
+    /// Reads the record; nothing when the directory holds none yet.
+    pub(super) fn read(&self, id: &ContainerId) -> Result<Option<Record>> {
+        let path = self.path.join("state.json");
+        let mut text = Vec::new();
+        let read = File::open(&path).and_then(|mut file| file.read_to_end(&mut text));
+        match read {
+            Ok(_) => {}
+            Err(error) if error.kind() == IoErrorKind::NotFound => {
+                std::fs::metadata(&self.path).map_err(|error| self.missing(id, &error))?;
+                return Ok(None);
+            }
+            Err(error) => return Err(broken(&path, &error.to_string())),
+        }
+        let value = serde_json::from_slice(&text).map_err(|e| broken(&path, &e.to_string()))?;
+        Record::from_json(&value).map(Some).ok_or_else(|| broken(&path, "it is not complete"))
+    }
+
+    /// Writes the record: a new file in place of the old one.
+    pub(super) fn write(&self, record: &Record) -> Result<()> {
+        self.replace("state.json", &record.to_json())
+    }
+
+    /// Keeps the configuration as it is now.
+    pub(super) fn write_config(&self, spec: &Spec) -> Result<()> {
+        let spec = serde_json::to_value(spec).unwrap_or_default();
+        self.replace("config.json", &spec)
+    }
+
+    /// The configuration the container was created with.
+    pub(super) fn read_config(&self) -> Result<Spec> {
+        let path = self.path.join("config.json");
+        let text = std::fs::read(&path).map_err(|e| broken(&path, &e.to_string()))?;
+        Spec::parse(&text)
+    }
+
+    fn replace(&self, name: &str, value: &Value) -> Result<()> {
+        let path = self.path.join(name);
+        let new = self.path.join(format!("{name}.new"));
+        let write = || -> std::io::Result<()> {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            let mut file = options.open(&new)?;
+            file.write_all(value.to_string().as_bytes())?;
+            std::fs::rename(&new, &path)
+        };
+        write().map_err(|error| {
+            let message = format!("cannot write {}", path.display());
+            Error::io(message, &error).kind_is(ErrorKind::Record).path(&path)
+        })
+    }
+
+    /// Removes the directory with everything in it, and so the container's id.
+    pub(super) fn remove(&self) -> Result<()> {
+        match std::fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != IoErrorKind::NotFound => {
+                let message = format!("cannot remove {}", self.path.display());
+                Err(Error::io(message, &error).kind_is(ErrorKind::Record).path(&self.path))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The lock of a container's directory, held while this lives.
+#[derive(Debug)]
+pub(super) struct Lock(#[allow(dead_code)] Flock<File>);
+
+/// No container has this id; engines look for these words.
+pub(super) fn not_found(id: &ContainerId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("container \"{id}\" does not exist"))
+}
+
+fn broken(path: &Path, why: &str) -> Error {
+    let message = format!("cannot read the record {}: {why}", path.display());
+    Error::new(ErrorKind::Record, message).path(path)
+}
+
+impl Record {
+    fn to_json(&self) -> Value {
+        json!({
+            "version": VERSION,
+            "bundle": self.bundle.to_string_lossy(),
+            "rootfs": self.rootfs.to_string_lossy(),
+            "created": self.created,
+            "owner": self.owner,
+            "pid": self.init.map(|init| init.pid),
+            "startTime": self.init.map(|init| init.start_time),
+            "ownPids": self.own_pids,
+            "hasHooks": self.has_hooks,
+            "noPivot": self.options.no_pivot,
+            "noNewKeyring": self.options.no_new_keyring,
+            "preservedFds": self.options.preserved_fds,
+            "listenFds": self.options.listen_fds,
+            "cgroupfs": self.options.cgroup_manager == CgroupManager::Cgroupfs,
+            "cgroup": self.cgroup.as_ref().map(Cgroup::to_json),
+        })
+    }
+
+    fn from_json(value: &Value) -> Option<Self> {
+        let text = |name: &str| value.get(name)?.as_str().map(str::to_owned);
+        let number = |name: &str| value.get(name)?.as_u64();
+        let flag = |name: &str| value.get(name)?.as_bool();
+        if number("version")? != VERSION {
+            return None;
+        }
+        let init = match (value.get("pid")?.as_i64(), number("startTime")) {
+            (Some(pid), Some(start_time)) => {
+                Some(Identity { pid: pid.try_into().ok()?, start_time })
+            }
+            _ => None,
+        };
+        let cgroup = value.get("cgroup")?;
+        let cgroup = if cgroup.is_null() { None } else { Some(Cgroup::from_json(cgroup)?) };
+        Some(Self {
+            bundle: text("bundle")?.into(),
+            rootfs: text("rootfs")?.into(),
+            created: text("created")?,
+            owner: number("owner")?.try_into().ok()?,
+            init,
+            own_pids: flag("ownPids")?,
+            has_hooks: flag("hasHooks")?,
+            options: Options {
+                no_pivot: flag("noPivot")?,
+                no_new_keyring: flag("noNewKeyring")?,
+                preserved_fds: number("preservedFds")?.try_into().ok()?,
+                listen_fds: number("listenFds")?.try_into().ok()?,
+                cgroup_manager: if flag("cgroupfs")? {
+                    CgroupManager::Cgroupfs
+                } else {
+                    CgroupManager::Disabled
+                },
+            },
+            cgroup,
+        })
+    }
+}

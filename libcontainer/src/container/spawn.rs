@@ -1,0 +1,153 @@
+//! Starting init: the program in a sealed memfd, a socket, and a thread that joins namespaces.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::OnceLock;
+
+use libcontainer_init::PROGRAM;
+use libcontainer_init::sys::memfd::{self, Use};
+use libcontainer_init::sys::spawn::{Spawn, Spawned, spawn};
+use libcontainer_init::sys::{Failure, namespace};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+use crate::config::Joined;
+use crate::error::{Error, ErrorKind, Result, call};
+use crate::features::namespaces;
+
+/// Init's program, placed once per process: sealed, so no path leads from a container to a file of
+/// the host (CVE-2019-5736).
+static INIT: OnceLock<OwnedFd> = OnceLock::new();
+
+/// The descriptor of the program.
+pub(super) fn program() -> Result<&'static OwnedFd> {
+    if let Some(fd) = INIT.get() {
+        return Ok(fd);
+    }
+    let placed = match memfd::sealed(c"keel-init", PROGRAM, Use::Program) {
+        Ok(fd) => {
+            // Only its user may execute it, and nobody read it.
+            libcontainer_init::sys::path::set_mode(fd.raw(), 0o500)
+                .map_err(|failure| call("cannot protect the init program", failure))?;
+            fd.into()
+        }
+        // memfds may not be executable here (vm.memfd_noexec): an unlinked file serves.
+        Err(failure) => unlinked_file().map_err(|_| {
+            call("cannot place the init program in memory", failure)
+        })?,
+    };
+    Ok(INIT.get_or_init(|| placed))
+}
+
+/// The program in a file without a name, on the first of the usual places that allows to execute.
+fn unlinked_file() -> nix::Result<OwnedFd> {
+    let mut last = nix::errno::Errno::EACCES;
+    for dir in ["/run", "/dev/shm", "/var/tmp", "/tmp"] {
+        match place_in(dir) {
+            Ok(fd) => return Ok(fd),
+            Err(errno) => last = errno,
+        }
+    }
+    Err(last)
+}
+
+fn place_in(dir: &str) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    let file = open(dir, flags, Mode::S_IRUSR | Mode::S_IXUSR)?;
+    let mut rest = PROGRAM;
+    while !rest.is_empty() {
+        let written = nix::unistd::write(&file, rest)?;
+        rest = &rest[written..];
+    }
+    // A file that is open for writing cannot be executed: only the second descriptor stays.
+    let name = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let mounted_noexec = nix::sys::statvfs::fstatvfs(&file)?
+        .flags()
+        .contains(nix::sys::statvfs::FsFlags::ST_NOEXEC);
+    if mounted_noexec {
+        return Err(nix::errno::Errno::EACCES);
+    }
+    open(name.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+/// What init is started with.
+#[derive(Debug)]
+pub(super) struct Start<'a> {
+    pub(super) plan: &'a OwnedFd,
+    pub(super) socket: &'a OwnedFd,
+    pub(super) stdio: &'a [Option<OwnedFd>; 3],
+    pub(super) cgroup: Option<&'a OwnedFd>,
+    pub(super) namespaces: u32,
+    pub(super) keep_capabilities: bool,
+    /// Namespaces to be in before, opened.
+    pub(super) join: Vec<(&'a Joined, OwnedFd)>,
+}
+
+/// Starts init.
+pub(super) fn start(start: &Start<'_>) -> Result<Spawned> {
+    let stream = |i: usize| start.stdio[i].as_ref().map_or(i as i32, AsRawFd::as_raw_fd);
+    let request = Spawn {
+        program: program()?.as_raw_fd(),
+        namespaces: start.namespaces,
+        cgroup: start.cgroup.map(AsRawFd::as_raw_fd),
+        keep_capabilities: start.keep_capabilities,
+        descriptors: [
+            stream(0),
+            stream(1),
+            stream(2),
+            start.plan.as_raw_fd(),
+            start.socket.as_raw_fd(),
+        ],
+    };
+    let started = if start.join.is_empty() {
+        spawn(&request).map_err(|failure| explain(&request, failure))
+    } else {
+        join_and_spawn(start, &request)
+    };
+    started
+}
+
+/// A thread of its own joins the namespaces and starts init in them: the caller's thread, and with
+/// it the host program, stays where it is.
+fn join_and_spawn(start: &Start<'_>, request: &Spawn) -> Result<Spawned> {
+    let join: Vec<(&Joined, i32)> =
+        start.join.iter().map(|(joined, fd)| (*joined, fd.as_fd().as_raw_fd())).collect();
+    let work = move || {
+        // Without it, joining a mount namespace would move root and directory of every thread.
+        namespace::unshare(namespace::FS)
+            .map_err(|failure| call("cannot prepare to join namespaces", failure))?;
+        for (joined, fd) in join {
+            namespace::join(fd, joined.kind).map_err(|failure| {
+                let kind = namespaces::name(joined.kind);
+                let message =
+                    format!("cannot join the {kind} namespace {}", joined.path.display());
+                call(message, failure).at("isolate", 0, &joined.pointer)
+            })?;
+        }
+        spawn(request).map_err(|failure| explain(request, failure))
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .spawn_scoped(scope, work)
+            .map_err(|error| Error::io("cannot start a thread to join namespaces", &error))?;
+        thread.join().unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::System, "the thread that joins namespaces failed"))
+        })
+    })
+}
+
+/// What a failing start means, by the call that failed.
+fn explain(request: &Spawn, failure: Failure) -> Error {
+    use libcontainer_init::sys::Nr;
+    let new_user = request.namespaces & namespace::NEWUSER != 0;
+    let message = match failure.call {
+        Nr::Clone3 if new_user && failure.errno.0 == nix::libc::EPERM => {
+            "cannot create namespaces (in a chroot, or where user namespaces are forbidden)"
+        }
+        Nr::Clone3 => "cannot create namespaces",
+        Nr::Execveat if failure.errno.0 == nix::libc::EACCES => {
+            "cannot execute init from memory (vm.memfd_noexec, or a security module)"
+        }
+        _ => "cannot start init",
+    };
+    call(message, failure)
+}

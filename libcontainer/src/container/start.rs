@@ -1,0 +1,90 @@
+//! Starting a created container: the word to init, and what it answers.
+
+use nix::sys::socket::SockType;
+
+use super::link::{self, Link, Said};
+use super::status::Verb;
+use super::{Container, Status, hooks};
+use crate::error::{Error, ErrorKind, Result};
+use libcontainer_init::message::{Cause, Message};
+
+impl Container {
+    /// Runs the container's program, after its startContainer hooks and before its poststart hooks.
+    ///
+    /// # Errors
+    /// It is not in the status `created`, a hook failed, or the program cannot be executed.
+    pub fn start(&mut self) -> Result<()> {
+        let lock = self.directory.lock(&self.id)?;
+        Verb::Start.check(&self.id, self.status()?)?;
+        let path = self.directory.socket();
+        let link = Link::new(link::connect(&path, SockType::SeqPacket)?);
+        self.await_program(&link)?;
+        let _ = std::fs::remove_file(&path);
+        let started = self.run_poststart();
+        drop(lock);
+        started
+    }
+
+    /// Init says that it executes the program; then the end of the stream means that it did.
+    fn await_program(&self, link: &Link) -> Result<()> {
+        let mut arrived = false;
+        loop {
+            match link.listen()? {
+                Said::Message(Message::Arrived, _) => arrived = true,
+                Said::Message(Message::Fault(fault), _) => return Err(self.start_fault(&fault)),
+                Said::End if arrived => return Ok(()),
+                Said::End => {
+                    return Err(link::silent_end(self.pidfd.as_ref(), self.id.as_str()));
+                }
+                Said::Message(..) => {
+                    let message = "the container's init said what is not its turn";
+                    return Err(Error::new(ErrorKind::Init, message));
+                }
+            }
+        }
+    }
+
+    /// The plan that init performs is compiled again from the recorded configuration, to say in
+    /// words which of its steps failed.
+    fn start_fault(&self, fault: &libcontainer_init::message::Fault) -> Error {
+        match self.plan_again() {
+            Ok(plan) => link::fault(&plan, fault),
+            Err(_) => {
+                let message = "cannot start the container's program";
+                match fault.cause {
+                    Cause::Call(failure) => {
+                        crate::error::call(message, failure).kind_is(ErrorKind::Init)
+                    }
+                    Cause::Refused(_) => Error::new(ErrorKind::Init, message),
+                }
+            }
+        }
+    }
+
+    fn plan_again(&self) -> Result<crate::plan::Plan> {
+        let spec = self.directory.read_config()?;
+        let bundle = crate::bundle::Bundle::recorded(&self.record.bundle, spec);
+        let host = crate::host::Host::probe()?;
+        crate::plan::Plan::create(&bundle, &self.id, &self.record.options, &host)
+    }
+
+    /// A failing poststart hook stops the container (runtime.md, "Lifecycle").
+    fn run_poststart(&self) -> Result<()> {
+        if !self.record.has_hooks {
+            return Ok(());
+        }
+        let spec = self.directory.read_config()?;
+        let list = spec.hooks.unwrap_or_default().poststart;
+        let mut state = self.state()?;
+        state.status = Status::Running.to_string();
+        state.pid = self.record.init.map(|init| init.pid);
+        (state.rootfs, state.created, state.owner) = (None, None, None);
+        for hook in &list {
+            if let Err(error) = hooks::run("poststart", hook, &state) {
+                self.kill_all()?;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! What a container is doing now, derived from its record, its process and its freezer.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use libcontainer_init::sys::pidfd;
+
+use super::record::Identity;
+use super::{Container, Status};
+use crate::error::Result;
+use crate::spec::State;
+
+/// What /proc/PID/exe says as long as a process is still init: the name of its memfd, or of the
+/// file without a name that stands in for it.
+const INIT_NAMES: [&str; 2] = ["/memfd:keel-init", "/#"];
+
+impl Container {
+    /// Where the container is in its life.
+    ///
+    /// # Errors
+    /// It does not exist any more, or its directory cannot be read.
+    pub fn status(&self) -> Result<Status> {
+        let Some(init) = self.record.init else {
+            // Not published: whoever creates it holds the lock, or was interrupted.
+            let creating = self.directory.try_lock(&self.id)?.is_none();
+            return Ok(if creating { Status::Creating } else { Status::Stopped });
+        };
+        if !is_alive(init) {
+            return Ok(Status::Stopped);
+        }
+        if waits_for_start(init.pid) {
+            return Ok(Status::Created);
+        }
+        let frozen = self.record.cgroup.as_ref().is_some_and(crate::cgroup::Cgroup::frozen);
+        Ok(if frozen { Status::Paused } else { Status::Running })
+    }
+
+    /// The state document (runtime.md, "State"), with what runc adds to it.
+    ///
+    /// # Errors
+    /// As [`Container::status`].
+    pub fn state(&self) -> Result<State> {
+        let status = self.status()?;
+        let pid = if status == Status::Stopped { Some(0) } else { self.pid().or(Some(0)) };
+        let spec = self.directory.read_config()?;
+        Ok(State {
+            oci_version: super::OCI_VERSION.to_owned(),
+            id: self.id.to_string(),
+            status: status.to_string(),
+            pid,
+            bundle: self.record.bundle.to_string_lossy().into_owned(),
+            rootfs: Some(self.record.rootfs.to_string_lossy().into_owned()),
+            created: Some(self.record.created.clone()),
+            annotations: spec.annotations,
+            owner: Some(String::new()),
+        })
+    }
+
+    /// The user id of whoever created the container.
+    pub fn owner(&self) -> u32 {
+        self.record.owner
+    }
+
+    /// When it was created, RFC 3339.
+    pub fn created(&self) -> &str {
+        &self.record.created
+    }
+
+    /// The bundle it was created from.
+    pub fn bundle(&self) -> &Path {
+        &self.record.bundle
+    }
+}
+
+/// Whether the very process of the record is there and no zombie.
+pub(super) fn is_alive(init: Identity) -> bool {
+    Identity::of(init.pid) == Some(init)
+}
+
+/// A descriptor of the process of a record; nothing when it is gone or another has its pid.
+pub(super) fn open_process(init: Identity) -> Option<OwnedFd> {
+    let fd: OwnedFd = pidfd::open(init.pid).ok()?.into();
+    // Looked at after the descriptor is open: then it cannot be about another process.
+    is_alive(init).then_some(fd)
+}
+
+/// Whether the process has not executed the container's program yet.
+fn waits_for_start(pid: i32) -> bool {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe"));
+    let name = program.unwrap_or_default().to_string_lossy().into_owned();
+    name.ends_with(" (deleted)")
+        && INIT_NAMES.iter().any(|known| {
+            name.starts_with(known) || name.rsplit('/').next().is_some_and(|last| {
+                known.strip_prefix('/').is_some_and(|known| last.starts_with(known) && known == "#")
+            })
+        })
+}
+
+/// A descriptor that poll(2) always calls readable.
+pub(super) fn always_readable() -> BorrowedFd<'static> {
+    static ROOT: OnceLock<Option<std::fs::File>> = OnceLock::new();
+    static STDIN: OnceLock<std::io::Stdin> = OnceLock::new();
+    match ROOT.get_or_init(|| std::fs::File::open("/").ok()) {
+        Some(file) => file.as_fd(),
+        None => STDIN.get_or_init(std::io::stdin).as_fd(),
+    }
+}

@@ -1,0 +1,75 @@
+//! A container's status, and which operation is allowed in which.
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ContainerId;
+
+/// Where a container is in its life (runtime.md, "State"; `paused` is runc's addition).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Status {
+    /// It is being created right now.
+    Creating,
+    /// It waits to be started.
+    Created,
+    /// Its program runs.
+    Running,
+    /// Its processes are frozen.
+    Paused,
+    /// Its process has ended, or its creation was interrupted.
+    Stopped,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Creating => "creating",
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+/// An operation on a container that depends on its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Start,
+    Kill,
+    Delete,
+}
+
+impl Verb {
+    /// The table status × verb.
+    fn allowed(self, status: Status) -> bool {
+        use Status::{Created, Creating, Paused, Running, Stopped};
+        match (self, status) {
+            (Self::Start, Created) | (Self::Delete, Stopped) => true,
+            (Self::Kill, Creating | Created | Running | Paused) => true,
+            (Self::Start, Creating | Running | Paused | Stopped) => false,
+            (Self::Kill, Stopped) => false,
+            (Self::Delete, Creating | Created | Running | Paused) => false,
+        }
+    }
+
+    /// An error unless the verb is allowed.
+    pub(super) fn check(self, id: &ContainerId, status: Status) -> Result<()> {
+        if self.allowed(status) {
+            return Ok(());
+        }
+        let message = match (self, status) {
+            // Engines look for these words.
+            (Self::Kill, _) => "container not running".to_owned(),
+            (Self::Start, Status::Running | Status::Paused) => {
+                format!("cannot start container \"{id}\": it is {status} already")
+            }
+            (Self::Start, _) => format!("cannot start container \"{id}\": it is {status}"),
+            (Self::Delete, _) => {
+                format!("cannot delete container \"{id}\" that is not stopped: it is {status}")
+            }
+        };
+        Err(Error::new(ErrorKind::State, message))
+    }
+}

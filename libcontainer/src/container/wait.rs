@@ -1,0 +1,51 @@
+//! Waiting for a container's process to end.
+
+use std::os::fd::AsRawFd;
+
+use libcontainer_init::sys::{file, pidfd};
+
+use super::Container;
+use crate::error::{Result, call};
+
+/// How a container's process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Exit {
+    /// Its exit status, when it exited.
+    pub code: Option<i32>,
+    /// The signal that killed it, when one did. Neither is known to a process that is not its
+    /// parent.
+    pub signal: Option<i32>,
+}
+
+impl Exit {
+    /// The status as a shell has it: 128 + n for signal n, and 255 when it is not known.
+    pub fn status(&self) -> u8 {
+        match (self.code, self.signal) {
+            (Some(code), _) => code as u8,
+            (None, Some(signal)) => (128 + signal) as u8,
+            (None, None) => 255,
+        }
+    }
+}
+
+impl Container {
+    /// Waits until the container's first process has ended, and collects it if it is this
+    /// process's child.
+    ///
+    /// # Errors
+    /// The kernel does not let this process wait.
+    pub fn wait(&self) -> Result<Exit> {
+        let Some(fd) = &self.pidfd else { return Ok(Exit::default()) };
+        match pidfd::wait(fd.as_raw_fd()) {
+            Ok(pidfd::Ended::Exited(code)) => Ok(Exit { code: Some(code), signal: None }),
+            Ok(pidfd::Ended::Killed(signal)) => Ok(Exit { code: None, signal: Some(signal) }),
+            // Somebody else's child: its end can be seen, its status not.
+            Err(failure) if failure.errno.0 == nix::libc::ECHILD => {
+                file::wait_readable(fd.as_raw_fd(), None)
+                    .map_err(|failure| call("cannot wait for the container", failure))?;
+                Ok(Exit::default())
+            }
+            Err(failure) => Err(call("cannot wait for the container", failure)),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Being in the container's cgroups: made by the runtime, entered by init itself.
+//!
+//! With v2 init is born in its cgroup (CLONE_INTO_CGROUP). With v1 it writes 0 to each `tasks` file
+//! that the runtime opened: a single-threaded process that moves itself takes no lock that waits
+//! for an RCU grace period (8 to 16 ms otherwise), and doing so late leaves init's own work out of
+//! a small memory limit.
+
+use libcontainer_init::step::Step;
+use libcontainer_init::wire::Slot;
+
+use super::{Context, cgroup};
+use crate::config::Config;
+use crate::host::Cgroups;
+use crate::options::CgroupManager;
+use crate::spec::Linux;
+use crate::steps::Steps;
+use crate::task::Task;
+use crate::task::cgroup::CgroupPlan;
+
+/// `/linux/resources` and `/linux/cgroupsPath`.
+pub fn check(cx: &mut Context<'_>) -> Option<CgroupPlan> {
+    let rootless = cx.host.euid != 0 || cx.host.user_namespace;
+    let (linux, id) = (cx.linux, cx.id.as_str());
+    if cx.options.cgroup_manager == CgroupManager::Cgroupfs {
+        let cgroups = &cx.host.cgroups;
+        return cgroup::plan(linux, id, cgroups, rootless, &mut cx.faults, &mut cx.warnings);
+    }
+    if linux.cgroups_path.is_some() {
+        cx.warn("/linux/cgroupsPath", "cgroups are disabled: the container stays in the caller's");
+    }
+    let linux = Linux { resources: linux.resources.clone(), ..Linux::default() };
+    cgroup::plan(&linux, id, &Cgroups::default(), true, &mut cx.faults, &mut cx.warnings)
+}
+
+/// Whether init is born in its cgroup.
+pub fn born_inside(config: &Config) -> bool {
+    config.cgroup.as_ref().is_some_and(|plan| plan.unified().is_some())
+}
+
+/// The runtime makes the directories, so that a copy of them can be mounted, and writes limits.
+pub fn make(config: &Config, steps: &mut Steps) {
+    if let Some(plan) = &config.cgroup {
+        let pointer = "/linux/cgroupsPath";
+        steps.runtime(pointer, Task::MakeCgroups);
+        if !plan.writes.is_empty() || plan.device_program.is_some() {
+            steps.runtime("/linux/resources", Task::LimitCgroups);
+        }
+    }
+}
+
+/// The runtime opens what init enters through; the first slot and the number.
+pub fn open(config: &Config, steps: &mut Steps) -> (Slot, u32) {
+    let names: Vec<String> =
+        config.cgroup.iter().flat_map(|plan| plan.legacy()).map(|p| p.dir().display().to_string()).collect();
+    let slots: Vec<Slot> =
+        names.iter().map(|name| steps.slot(format!("{name}/tasks"))).collect();
+    let Some(first) = slots.first().copied() else { return (Slot::NONE, 0) };
+    let count = slots.len() as u32;
+    steps.runtime("/linux/cgroupsPath", Task::OpenCgroups { first, count });
+    (first, count)
+}
+
+/// Init enters.
+pub fn enter(steps: &mut Steps, (first, count): (Slot, u32)) {
+    if count > 0 {
+        steps.init("/linux/cgroupsPath", Step::EnterCgroups { first, count });
+    }
+}

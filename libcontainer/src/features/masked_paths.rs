@@ -1,0 +1,50 @@
+//! Masked and read-only paths: what of the kernel's file systems the container must not see or
+//! change. A path that does not exist needs no protection.
+
+use libcontainer_init::step::Step;
+use libcontainer_init::sys::namespace::NEWNS;
+use libcontainer_init::wire::Slot;
+
+use super::Context;
+use crate::config::{Config, Namespaces};
+use crate::steps::Steps;
+
+/// `/linux/maskedPaths` or `/linux/readonlyPaths`: absolute, and only in mounts of its own.
+pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces, field: &str) -> Vec<String> {
+    let linux = cx.linux;
+    let paths = if field == "maskedPaths" { &linux.masked_paths } else { &linux.readonly_paths };
+    if !paths.is_empty() && !namespaces.has(NEWNS) {
+        cx.fault(format!("/linux/{field}"), "these paths need a mount namespace");
+    }
+    for (i, path) in paths.iter().enumerate() {
+        if !path.starts_with('/') {
+            let message = format!("path \"{path}\" is not absolute");
+            cx.fault(format!("/linux/{field}/{i}"), message);
+        }
+    }
+    paths.clone()
+}
+
+/// The runtime copies the host's null device, which covers files.
+pub fn open(config: &Config, steps: &mut Steps) -> Slot {
+    if config.masked_paths.is_empty() {
+        return Slot::NONE;
+    }
+    let into = steps.slot("the host's null device");
+    steps.open_tree("/linux/maskedPaths", "/dev/null".into(), false, into);
+    into
+}
+
+/// Init covers and protects.
+pub fn cover(config: &Config, steps: &mut Steps, null: Slot) {
+    for (i, path) in config.readonly_paths.iter().enumerate() {
+        let pointer = format!("/linux/readonlyPaths/{i}");
+        let path = steps.text(&pointer, path);
+        steps.init(pointer, Step::ReadonlyPath { path });
+    }
+    for (i, path) in config.masked_paths.iter().enumerate() {
+        let pointer = format!("/linux/maskedPaths/{i}");
+        let path = steps.text(&pointer, path);
+        steps.init(pointer, Step::Mask { path, null });
+    }
+}

@@ -1,0 +1,162 @@
+//! What each part of a configuration means: one file for each OCI feature.
+//!
+//! A feature has two functions. `check` reads its part of the [`Spec`] and returns its part of the
+//! [`Config`], reporting every fault with its pointer. `plan` compiles that into steps. Both are
+//! pure: they make no system call, look at no path and call no other feature; the order among
+//! features is that of the choreographies in [`crate::plan`].
+//!
+//! | feature | in config.json | steps | kernel |
+//! |---|---|---|---|
+//! | `rootfs` | `/root`, `/linux/rootfsPropagation` | OpenRootfs, AttachRoot, PivotRoot, ReadonlyRoot | open_tree(2), pivot_root(2) |
+//! | `namespaces` | `/linux/namespaces` | Spawn, JoinNamespace, Unshare, EnterPidNamespace, LoopbackUp | clone3(2), setns(2) |
+//! | `user_namespace` | `/linux/uidMappings`, `/linux/gidMappings` | WriteMappings, BecomeRoot | user_namespaces(7) |
+//! | `hostname` | `/hostname`, `/domainname` | Hostname, Domainname | sethostname(2) |
+//! | `mounts`, `mount_options`, `cgroup_mounts` | `/mounts` | OpenTree, Mount, Bind, Remount | fsopen(2), open_tree(2), move_mount(2) |
+//! | `devices` | `/linux/devices` | Device, Link, Bind | mknod(2) |
+//! | `masked_paths` | `/linux/maskedPaths`, `/linux/readonlyPaths` | Mask, ReadonlyPath | mount_setattr(2) |
+//! | `sysctl` | `/linux/sysctl` | Sysctl | proc(5) |
+//! | `cgroup`, `cgroup_entry`, `resources_v1`, `resources_v2`, `cgroup_devices` | `/linux/resources`, `/linux/cgroupsPath` | MakeCgroups, LimitCgroups, EnterCgroups | cgroups(7) |
+//! | `process` | `/process` args, env, cwd, umask | WorkingDir, Home, FindProgram, Exec | execve(2) |
+//! | `user` | `/process/user` | User, StdioOwner, Umask | setresuid(2) |
+//! | `capabilities` | `/process/capabilities` | BoundingSet, Capabilities, NoNewPrivileges | capabilities(7) |
+//! | `limits` | `/process/rlimits`, `/process/oomScoreAdj` | RaiseLimit, Limit, OomScore | prlimit(2) |
+//! | `console` | `/process/terminal`, `/process/consoleSize` | Console, SendConsole | pty(7) |
+//! | `descriptors` | (options) | HandOver, PlaceDescriptors | unix(7) |
+//! | `hooks` | `/hooks` | RunHook, StateDocument, Hook | execve(2) |
+//! | `keyring` | (options) | SessionKeyring | keyctl(2) |
+//! | `refused` | what keel cannot apply yet | none: a fault | |
+
+pub mod capabilities;
+pub mod cgroup;
+pub mod cgroup_devices;
+pub mod cgroup_entry;
+pub mod cgroup_mounts;
+pub mod console;
+pub mod descriptors;
+pub mod devices;
+pub mod hooks;
+pub mod hostname;
+pub mod keyring;
+pub mod limits;
+pub mod masked_paths;
+pub mod mount_options;
+pub mod mounts;
+pub mod namespaces;
+pub mod process;
+pub mod refused;
+pub mod resources_v1;
+pub mod resources_v2;
+pub mod rootfs;
+pub mod sysctl;
+pub mod user;
+pub mod user_namespace;
+
+use std::path::Path;
+
+use crate::config::Config;
+use crate::error::{Error, Fault, Result};
+use crate::host::Host;
+use crate::id::ContainerId;
+use crate::options::Options;
+use crate::spec::{Linux, Process, Spec};
+
+/// What a feature checks against, and where it reports.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The configuration.
+    pub spec: &'a Spec,
+    /// Its Linux part; empty when there is none.
+    pub linux: &'a Linux,
+    /// Its process; empty when there is none.
+    pub process: &'a Process,
+    /// The bundle's directory.
+    pub bundle: &'a Path,
+    /// The container's id.
+    pub id: &'a ContainerId,
+    /// The caller's choices.
+    pub options: &'a Options,
+    /// The machine.
+    pub host: &'a Host,
+    /// What makes the configuration unusable.
+    pub faults: Vec<Fault>,
+    /// What is tolerated.
+    pub warnings: Vec<Fault>,
+}
+
+impl Context<'_> {
+    /// Reports what makes the configuration unusable.
+    pub fn fault(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.faults.push(Fault { pointer: pointer.into(), message: message.into() });
+    }
+
+    /// Reports what is tolerated.
+    pub fn warn(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.warnings.push(Fault { pointer: pointer.into(), message: message.into() });
+    }
+}
+
+/// Checks a whole configuration; returns it with what was tolerated.
+///
+/// # Errors
+/// All faults together.
+pub fn check(
+    spec: &Spec,
+    bundle: &Path,
+    id: &ContainerId,
+    options: &Options,
+    host: &Host,
+) -> Result<(Config, Vec<Fault>)> {
+    let (no_linux, no_process) = (Linux::default(), Process::default());
+    let mut cx = Context {
+        spec,
+        linux: spec.linux.as_ref().unwrap_or(&no_linux),
+        process: spec.process.as_ref().unwrap_or(&no_process),
+        bundle,
+        id,
+        options,
+        host,
+        faults: Vec::new(),
+        warnings: Vec::new(),
+    };
+    check_version(&mut cx);
+    refused::check(&mut cx);
+    let namespaces = namespaces::check(&mut cx);
+    let mappings = user_namespace::check(&mut cx, &namespaces);
+    let (hostname, domainname) = hostname::check(&mut cx, &namespaces);
+    let cgroup = cgroup_entry::check(&mut cx);
+    let config = Config {
+        id: id.to_string(),
+        bundle: bundle.to_owned(),
+        rootfs: rootfs::check(&mut cx, &namespaces),
+        mappings,
+        hostname,
+        domainname,
+        mounts: mounts::check(&mut cx, &namespaces),
+        devices: devices::check(&mut cx, &namespaces),
+        masked_paths: masked_paths::check(&mut cx, &namespaces, "maskedPaths"),
+        readonly_paths: masked_paths::check(&mut cx, &namespaces, "readonlyPaths"),
+        sysctl: sysctl::check(&mut cx, &namespaces),
+        process: process::check(&mut cx, &namespaces),
+        console: console::check(&mut cx),
+        hooks: hooks::check(&mut cx),
+        cgroup,
+        annotations: spec.annotations.clone(),
+        version: spec.oci_version.clone(),
+        namespaces,
+    };
+    if cx.faults.is_empty() { Ok((config, cx.warnings)) } else { Err(Error::config(cx.faults)) }
+}
+
+/// runtime-spec config.md, "Specification version": any 1.x is compatible; SemVer 2.
+fn check_version(cx: &mut Context<'_>) {
+    let version = &cx.spec.oci_version;
+    let numbers: Vec<_> = version.splitn(3, '.').collect();
+    let valid = numbers.len() == 3
+        && numbers[..2].iter().all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        && numbers[2].starts_with(|c: char| c.is_ascii_digit());
+    if !valid {
+        cx.fault("/ociVersion", format!("\"{version}\" is not a version such as 1.3.0"));
+    } else if numbers[0] != "1" {
+        cx.fault("/ociVersion", format!("version {version} is not supported, only 1.x is"));
+    }
+}

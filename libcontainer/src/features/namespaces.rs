@@ -1,0 +1,177 @@
+//! Namespaces: which are created with init, which are joined, and by whom.
+//!
+//! New ones come with clone3(2). Those of the host that are joined by path are joined by a thread
+//! of the runtime before it, as only the host's root may; with a joined user namespace init joins
+//! everything itself and creates the new ones inside it, or they would belong to the host's.
+
+use std::path::Path;
+
+use libcontainer_init::step::Step;
+use libcontainer_init::sys::namespace::{
+    NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWPID, NEWTIME, NEWUSER, NEWUTS,
+};
+
+use super::Context;
+use crate::config::{Config, Joined, Namespaces};
+use crate::steps::Steps;
+use crate::task::Task;
+
+/// The names of the runtime-spec and their `CLONE_NEW*`.
+pub const KINDS: [(&str, u32); 8] = [
+    ("pid", NEWPID),
+    ("network", NEWNET),
+    ("mount", NEWNS),
+    ("ipc", NEWIPC),
+    ("uts", NEWUTS),
+    ("user", NEWUSER),
+    ("cgroup", NEWCGROUP),
+    ("time", NEWTIME),
+];
+
+/// The name of a kind of namespace.
+pub fn name(kind: u32) -> &'static str {
+    KINDS.iter().find(|(_, flag)| *flag == kind).map_or("unknown", |(name, _)| name)
+}
+
+/// `/linux/namespaces`: known types, each once, absolute paths.
+pub fn check(cx: &mut Context<'_>) -> Namespaces {
+    let mut namespaces = Namespaces::default();
+    for (i, namespace) in cx.linux.namespaces.iter().enumerate() {
+        let pointer = format!("/linux/namespaces/{i}");
+        let Some((_, kind)) = KINDS.iter().find(|(name, _)| *name == namespace.kind) else {
+            let message = format!("unknown namespace type \"{}\"", namespace.kind);
+            cx.fault(format!("{pointer}/type"), message);
+            continue;
+        };
+        if namespaces.has(*kind) {
+            let message = format!("namespace type \"{}\" is there twice", namespace.kind);
+            cx.fault(format!("{pointer}/type"), message);
+            continue;
+        }
+        if *kind == NEWTIME {
+            cx.fault(&pointer, "time namespaces are not supported yet");
+            continue;
+        }
+        match namespace.path.as_deref().filter(|path| !path.is_empty()) {
+            None => namespaces.created |= kind,
+            Some(path) if Path::new(path).is_absolute() => {
+                namespaces.joined.push(Joined { kind: *kind, path: path.into(), pointer });
+            }
+            Some(path) => {
+                cx.fault(format!("{pointer}/path"), format!("path \"{path}\" is not absolute"));
+            }
+        }
+    }
+    if cx.linux.namespaces.is_empty() || namespaces.joins(NEWUSER).is_none() {
+        check_rights(cx, &namespaces);
+    }
+    namespaces
+}
+
+/// Without privileges, a new user namespace gives the right to everything else.
+fn check_rights(cx: &mut Context<'_>, namespaces: &Namespaces) {
+    if !cx.host.privileged && !namespaces.creates(NEWUSER) {
+        cx.fault(
+            "/linux/namespaces",
+            "without root privileges a container needs a user namespace of its own",
+        );
+    }
+}
+
+/// Opens what init joins itself, and starts it.
+pub fn spawn(config: &Config, steps: &mut Steps, into_cgroup: bool, keep_capabilities: bool) {
+    let namespaces = &config.namespaces;
+    let in_joined_user = namespaces.joins(NEWUSER).is_some();
+    // The cgroup namespace is rooted where init is when it is made: after it entered its cgroups.
+    let with_clone = if in_joined_user { 0 } else { namespaces.created & !NEWCGROUP };
+    let (by_init, join): (Vec<_>, Vec<_>) =
+        namespaces.joined.iter().cloned().partition(|joined| joined_by_init(namespaces, joined));
+    debug_assert!(by_init.iter().all(|joined| joined.kind == NEWPID || in_joined_user));
+    let task = Task::Spawn { namespaces: with_clone, join, into_cgroup, keep_capabilities };
+    steps.runtime("", task);
+}
+
+/// A PID namespace is entered last, when init holds nothing of the host (CVE-2016-9962); beside a
+/// joined user namespace everything is init's to join.
+fn joined_by_init(namespaces: &Namespaces, joined: &Joined) -> bool {
+    joined.kind == NEWPID || namespaces.joins(NEWUSER).is_some()
+}
+
+/// Opens the namespaces that init joins. The host's other namespaces come before the user
+/// namespace, after which init has no power over them.
+pub fn open(config: &Config, steps: &mut Steps) -> Vec<(Joined, libcontainer_init::wire::Slot)> {
+    let namespaces = &config.namespaces;
+    let mut joined: Vec<_> =
+        namespaces.joined.iter().filter(|joined| joined_by_init(namespaces, joined)).collect();
+    joined.sort_by_key(|joined| (joined.kind == NEWUSER, joined.kind == NEWPID));
+    let mut opened = Vec::new();
+    for joined in joined {
+        let into = steps.slot(format!("{} namespace {}", name(joined.kind), joined.path.display()));
+        let task = Task::OpenNamespace { namespace: joined.clone(), into };
+        steps.runtime(joined.pointer.clone(), task);
+        opened.push((joined.clone(), into));
+    }
+    opened
+}
+
+/// Joins what was opened but the PID namespace, and creates inside a joined user namespace.
+pub fn join(
+    config: &Config,
+    steps: &mut Steps,
+    opened: &[(Joined, libcontainer_init::wire::Slot)],
+) {
+    for (joined, slot) in opened.iter().filter(|(joined, _)| joined.kind != NEWPID) {
+        let step = Step::JoinNamespace { namespace: *slot, kind: joined.kind };
+        steps.init(joined.pointer.clone(), step);
+    }
+    let created = config.namespaces.created & !NEWCGROUP;
+    if config.namespaces.joins(NEWUSER).is_some() && created != 0 {
+        steps.init("/linux/namespaces", Step::Unshare { namespaces: created });
+    }
+}
+
+/// Every kind of namespace in which the container is not the runtime's neighbour.
+pub fn all(config: &Config) -> u32 {
+    let joined = config.namespaces.joined.iter().map(|joined| joined.kind);
+    joined.fold(config.namespaces.created, |all, kind| all | kind)
+}
+
+/// Whether init has to go on in another process to be in the container's PID namespace.
+pub fn forks(config: &Config) -> bool {
+    let namespaces = &config.namespaces;
+    namespaces.joins(NEWPID).is_some()
+        || (namespaces.creates(NEWPID) && namespaces.joins(NEWUSER).is_some())
+}
+
+/// Joins the PID namespace, if it is an existing one, and goes on inside.
+pub fn enter_pid(
+    config: &Config,
+    steps: &mut Steps,
+    opened: &[(Joined, libcontainer_init::wire::Slot)],
+) {
+    if !forks(config) {
+        return;
+    }
+    for (joined, slot) in opened.iter().filter(|(joined, _)| joined.kind == NEWPID) {
+        let step = Step::JoinNamespace { namespace: *slot, kind: NEWPID };
+        steps.init(joined.pointer.clone(), step);
+    }
+    steps.init("/linux/namespaces", Step::EnterPidNamespace {});
+    steps.phase("adopt");
+    steps.runtime("/linux/namespaces", Task::AdoptInit);
+    steps.phase("inside");
+}
+
+/// A new network namespace gets its loopback device up, as every container program expects.
+pub fn loopback(config: &Config, steps: &mut Steps) {
+    if config.namespaces.creates(NEWNET) {
+        steps.init("/linux/namespaces", Step::LoopbackUp {});
+    }
+}
+
+/// A cgroup namespace rooted in the cgroups that init is in now.
+pub fn cgroup_namespace(config: &Config, steps: &mut Steps) {
+    if config.namespaces.creates(NEWCGROUP) {
+        steps.init("/linux/namespaces", Step::Unshare { namespaces: NEWCGROUP });
+    }
+}

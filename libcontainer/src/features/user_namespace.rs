@@ -1,0 +1,67 @@
+//! User namespaces: id mappings, and becoming their root.
+
+use libcontainer_init::step::Step;
+use libcontainer_init::sys::namespace::NEWUSER;
+
+use super::Context;
+use crate::config::{Config, Mappings, Namespaces};
+use crate::spec::IdMapping;
+use crate::steps::Steps;
+use crate::task::Task;
+
+/// `/linux/uidMappings` and `/linux/gidMappings`: there with a new user namespace, and only then.
+pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Option<Mappings> {
+    let (uid, gid) = (&cx.linux.uid_mappings, &cx.linux.gid_mappings);
+    if !namespaces.creates(NEWUSER) {
+        let joined = namespaces.joins(NEWUSER).is_some();
+        if !joined && !(uid.is_empty() && gid.is_empty()) {
+            let message = "id mappings need a user namespace in /linux/namespaces";
+            cx.fault(if uid.is_empty() { "/linux/gidMappings" } else { "/linux/uidMappings" }, message);
+        } else if joined && !(uid.is_empty() && gid.is_empty()) {
+            cx.warn("/linux/uidMappings", "a joined user namespace keeps its own mappings");
+        }
+        return None;
+    }
+    for (name, list) in [("uidMappings", uid), ("gidMappings", gid)] {
+        check_list(cx, &format!("/linux/{name}"), list);
+    }
+    let deny_setgroups = !cx.host.privileged;
+    Some(Mappings { uid: uid.clone(), gid: gid.clone(), deny_setgroups })
+}
+
+fn check_list(cx: &mut Context<'_>, pointer: &str, list: &[IdMapping]) {
+    if list.is_empty() {
+        cx.fault(pointer, "a new user namespace needs a mapping");
+    }
+    for (i, mapping) in list.iter().enumerate() {
+        let ends = |first: u32| first.checked_add(mapping.size).is_some();
+        if mapping.size == 0 || !ends(mapping.container_id) || !ends(mapping.host_id) {
+            cx.fault(format!("{pointer}/{i}"), "the range of ids is empty or too long");
+        }
+    }
+}
+
+/// The host's id of an id inside, when it is mapped.
+pub fn host_id(list: &[IdMapping], inside: u32) -> Option<u32> {
+    list.iter().find_map(|mapping| {
+        let offset = inside.checked_sub(mapping.container_id)?;
+        (offset < mapping.size).then(|| mapping.host_id + offset)
+    })
+}
+
+/// The runtime writes the mappings as soon as init exists.
+pub fn write_mappings(config: &Config, steps: &mut Steps) {
+    if let Some(mappings) = &config.mappings {
+        let task = Task::WriteMappings { mappings: mappings.clone() };
+        steps.runtime("/linux/uidMappings", task);
+    }
+}
+
+/// Init takes the root ids of its user namespace, and can then no longer be looked into. Before,
+/// an ordinary user could not write the mappings of a process that is not dumpable.
+pub fn become_root(config: &Config, steps: &mut Steps) {
+    if config.namespaces.has(NEWUSER) {
+        steps.init("/linux/uidMappings", Step::BecomeRoot {});
+    }
+    steps.init("", Step::Conceal {});
+}

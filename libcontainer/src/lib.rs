@@ -1,0 +1,57 @@
+//! Linux containers from OCI bundles: `config.json` is compiled into a plan, then the plan is
+//! performed.
+//!
+//! ```text
+//! bundle ──open──▶ Spec ──check──▶ Config ──compile (+ Host)──▶ Plan ──perform──▶ Created
+//!        ──start──▶ Running ──▶ Stopped ──delete──▶ ()
+//! ```
+//!
+//! ```no_run
+//! use libcontainer::{Attachments, Bundle, Options, Store};
+//!
+//! # fn main() -> libcontainer::Result<()> {
+//! let bundle = Bundle::open("/bundles/web")?;
+//! let store = Store::at("/run/example");
+//! let id = "web".parse()?;
+//! let mut container = store.create(&id, &bundle, &Options::default(), Attachments::default())?;
+//! container.start()?;
+//! let exit = container.wait()?;
+//! println!("ended with {}", exit.status());
+//! container.delete()
+//! # }
+//! ```
+//!
+//! The library may be called from any thread of any program. It changes nothing of its host
+//! process (no working directory, umask, environment, signal mask or handler, no flag of a
+//! descriptor), never prints, never exits and never panics. What a container's first process does
+//! after clone is another program, without libc or an allocator: see the crate `libcontainer-init`.
+//!
+//! Reading on: [`features`] for what each part of a configuration means, [`plan`] for the order of
+//! things, [`container`] for the runtime's side of it, `ARCHITECTURE.md` for the whole.
+
+#![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bundle;
+pub mod cgroup;
+pub mod config;
+pub mod container;
+mod error;
+pub mod features;
+pub mod host;
+mod id;
+#[cfg(feature = "oci-spec")]
+mod oci;
+mod options;
+pub mod plan;
+pub mod spec;
+pub mod steps;
+pub mod task;
+
+pub use bundle::Bundle;
+pub use container::{Container, Exit, Signal, Status, Store, Timeline};
+pub use error::{Error, ErrorKind, Fault, Result, errno_text};
+pub use host::{Cgroups, Host};
+pub use id::ContainerId;
+pub use options::{Attachments, CgroupManager, Console, Options};
+pub use plan::Plan;

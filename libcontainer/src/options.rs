@@ -1,0 +1,77 @@
+//! What the caller may choose besides `config.json`.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use libcontainer_init::sys::file;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Choices that decide the plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Move the rootfs over `/` in place of pivot_root(2), which a ramdisk as root refuses.
+    pub no_pivot: bool,
+    /// Leave the caller's session keyring to the container.
+    pub no_new_keyring: bool,
+    /// How many descriptors from 3 up the container inherits, LISTEN_FDS included.
+    pub preserved_fds: u32,
+    /// How many of them are sockets for socket activation, sd_listen_fds(3).
+    pub listen_fds: u32,
+    /// Who manages cgroups.
+    pub cgroup_manager: CgroupManager,
+}
+
+/// Who manages the container's cgroups.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CgroupManager {
+    /// This library, by the files of cgroupfs.
+    #[default]
+    Cgroupfs,
+    /// Nobody: the container stays in the caller's cgroups, and limits are refused.
+    Disabled,
+}
+
+/// Descriptors and paths that go with a container but do not decide its plan.
+#[derive(Debug, Default)]
+pub struct Attachments {
+    /// Where the terminal's master goes.
+    pub console: Console,
+    /// Standard streams of the container; `None` inherits this process's.
+    pub stdio: [Option<OwnedFd>; 3],
+    /// What becomes 3, 4, … inside; as many as [`Options::preserved_fds`].
+    pub preserved: Vec<OwnedFd>,
+    /// A file to write the pid to, as decimal digits without a newline.
+    pub pid_file: Option<PathBuf>,
+}
+
+/// Where the master of the container's terminal goes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum Console {
+    /// There is no terminal.
+    #[default]
+    None,
+    /// To whoever listens on this socket, with SCM_RIGHTS.
+    Socket(PathBuf),
+    /// The caller takes it from [`crate::Container::take_console`].
+    Keep,
+}
+
+impl Attachments {
+    /// Duplicates of this process's descriptors 3, 4, … 2+`count`.
+    ///
+    /// # Errors
+    /// One of them is not open.
+    pub fn inherited(count: u32) -> Result<Vec<OwnedFd>> {
+        const FIRST: i32 = 3;
+        let numbers = FIRST..FIRST.saturating_add_unsigned(count);
+        numbers
+            .map(|number| {
+                file::duplicate(number, FIRST).map(OwnedFd::from).map_err(|failure| {
+                    let message = format!("cannot preserve descriptor {number}");
+                    crate::error::call(message, failure).kind_is(ErrorKind::Input)
+                })
+            })
+            .collect::<Result<_, Error>>()
+    }
+}

@@ -1,0 +1,284 @@
+//! The choreography of `create`: everything that happens from a bundle to a container that waits to
+//! be started, and on to its program, in order.
+//!
+//! Each line is a feature's contribution. Steps of the runtime and of init that stand in one phase
+//! happen at the same time; a phase begins where one has to wait for the other.
+
+use libcontainer_init::step::Step;
+use libcontainer_init::sys::namespace::{NEWCGROUP, NEWPID, NEWUSER};
+use libcontainer_init::wire::Slot;
+
+use crate::config::{Config, Joined, MountKind};
+use crate::features::{
+    capabilities, cgroup_entry, cgroup_mounts, console, descriptors, devices, hooks, hostname,
+    keyring, limits, masked_paths, mounts, namespaces, process, rootfs, sysctl, user,
+    user_namespace,
+};
+use crate::host::Host;
+use crate::steps::Steps;
+use crate::task::Task;
+
+/// All steps of `create`.
+pub(super) fn plan(config: &Config, host: &Host) -> Steps {
+    let mut create = Create::new(config, host);
+    create.prepare();
+    create.isolate();
+    create.set_up_namespaces();
+    if create.roots_first() {
+        create.enter_root();
+        create.enter_pid_namespace();
+        create.build_root();
+    } else {
+        create.enter_pid_namespace();
+        create.build_root();
+        create.run_hooks();
+        create.enter_root();
+    }
+    create.close_root();
+    create.enter_cgroups();
+    create.become_user();
+    create.publish();
+    create.start();
+    create.steps
+}
+
+/// The plan in the making, with the descriptors that steps made for later ones.
+struct Create<'a> {
+    config: &'a Config,
+    host: &'a Host,
+    steps: Steps,
+    opened: Opened,
+    cgroups: (Slot, u32),
+    /// Whether init knows that its cgroups are there.
+    cgroups_ready: bool,
+    /// Whether init is in its cgroups, and in a cgroup namespace if it gets one.
+    cgroups_entered: bool,
+    /// The file system on /dev, which becomes read-only later.
+    deferred: Option<Slot>,
+}
+
+/// What the runtime opened on the host for init.
+struct Opened {
+    rootfs: Slot,
+    namespaces: Vec<(Joined, Slot)>,
+    mounts: Vec<Slot>,
+    devices: Vec<Slot>,
+    null: Slot,
+    procfs: Slot,
+    preserved: Slot,
+    listener: Slot,
+}
+
+impl<'a> Create<'a> {
+    fn new(config: &'a Config, host: &'a Host) -> Self {
+        let mut steps = Steps::new(host.privileged);
+        steps.phase("prepare");
+        steps.runtime("", Task::Record);
+        console::connect(config, &mut steps);
+        let listener = steps.slot("the socket that starts the container");
+        steps.runtime("", Task::Listen { into: listener });
+        let opened = Opened {
+            listener,
+            namespaces: namespaces::open(config, &mut steps),
+            preserved: descriptors::hand_over(config, &mut steps),
+            procfs: sysctl::open(config, &mut steps),
+            rootfs: Slot::NONE,
+            mounts: Vec::new(),
+            devices: Vec::new(),
+            null: Slot::NONE,
+        };
+        Self {
+            config,
+            host,
+            steps,
+            opened,
+            cgroups: (Slot::NONE, 0),
+            cgroups_ready: false,
+            cgroups_entered: false,
+            deferred: None,
+        }
+    }
+
+    /// Everything on the host is opened before init exists: nothing in the image can redirect it.
+    fn prepare(&mut self) {
+        if self.host.privileged {
+            self.opened.rootfs = rootfs::open(self.config, &mut self.steps);
+            self.open_trees();
+        }
+        if cgroup_entry::born_inside(self.config) {
+            self.make_cgroups();
+            self.cgroups_ready = true;
+        }
+    }
+
+    fn open_trees(&mut self) {
+        let (config, s) = (self.config, &mut self.steps);
+        self.opened.mounts = mounts::open_first(config, s);
+        self.opened.devices = devices::open(config, s);
+        self.opened.null = masked_paths::open(config, s);
+    }
+
+    fn make_cgroups(&mut self) {
+        let (config, s) = (self.config, &mut self.steps);
+        cgroup_entry::make(config, s);
+        cgroup_mounts::open(config, s);
+        self.cgroups = cgroup_entry::open(config, s);
+    }
+
+    /// Init exists from here on, in its namespaces, with the rootfs attached.
+    fn isolate(&mut self) {
+        let (config, s) = (self.config, &mut self.steps);
+        // Without a user id that is root's where it is born, init's capabilities end at exec.
+        let keep = config.namespaces.creates(NEWUSER) || self.host.euid != 0;
+        s.phase("isolate");
+        namespaces::spawn(config, s, cgroup_entry::born_inside(config), keep);
+        user_namespace::write_mappings(config, s);
+        limits::raise(config, s);
+        namespaces::join(config, s, &self.opened.namespaces);
+        if self.host.privileged {
+            rootfs::attach(config, s, self.opened.rootfs);
+        } else {
+            self.opened.rootfs = rootfs::open(config, s);
+            rootfs::attach(config, s, self.opened.rootfs);
+            self.open_trees();
+        }
+        if config.mappings.is_some() {
+            self.steps.phase("map"); // init needs its ids from here on
+        }
+        if !self.cgroups_ready {
+            self.make_cgroups();
+        }
+    }
+
+    fn set_up_namespaces(&mut self) {
+        let (config, s) = (self.config, &mut self.steps);
+        user_namespace::become_root(config, s);
+        s.init("", Step::NewSession {});
+        keyring::plan(config, s);
+        hostname::plan(config, s);
+        namespaces::loopback(config, s);
+        sysctl::write(config, s, self.opened.procfs);
+    }
+
+    /// Into a PID namespace that others are in already, init goes with nothing of the host in its
+    /// hands: somebody there may be able to look (CVE-2016-9962). Only a hook that must run before
+    /// the root is entered stands against that.
+    fn roots_first(&self) -> bool {
+        let config = self.config;
+        config.namespaces.joins(NEWPID).is_some() && config.hooks.create_container.is_empty()
+    }
+
+    fn enter_pid_namespace(&mut self) {
+        namespaces::enter_pid(self.config, &mut self.steps, &self.opened.namespaces);
+    }
+
+    /// Mounts and devices.
+    fn build_root(&mut self) {
+        for portion in mounts::portions(self.config) {
+            if portion.start > 0 {
+                self.steps.phase("open more");
+                let more = mounts::open_more(self.config, &mut self.steps, portion.clone());
+                self.opened.mounts = more;
+                self.steps.phase("mount more");
+            }
+            for (index, source) in portion.clone().zip(self.opened.mounts.clone()) {
+                let mount = &self.config.mounts[index];
+                if mount.kind == MountKind::Cgroup {
+                    self.meet_cgroups();
+                }
+                let kept = mounts::attach(self.config, &mut self.steps, mount, source);
+                self.deferred = self.deferred.or(kept);
+            }
+        }
+        devices::create(self.config, &mut self.steps, &self.opened.devices);
+    }
+
+    /// Before cgroups are mounted they must be there, and a cgroup namespace be rooted in them.
+    fn meet_cgroups(&mut self) {
+        self.await_cgroups();
+        if self.config.namespaces.creates(NEWCGROUP) {
+            self.enter_cgroups();
+        }
+    }
+
+    fn await_cgroups(&mut self) {
+        if !self.cgroups_ready {
+            self.steps.phase("enter");
+            self.cgroups_ready = true;
+        }
+    }
+
+    /// Late unless something needs it earlier: then init's own work is not charged.
+    fn enter_cgroups(&mut self) {
+        if self.cgroups_entered {
+            return;
+        }
+        if self.cgroups.1 > 0 {
+            self.await_cgroups();
+        }
+        cgroup_entry::enter(&mut self.steps, self.cgroups);
+        namespaces::cgroup_namespace(self.config, &mut self.steps);
+        self.cgroups_entered = true;
+    }
+
+    /// Hooks find the container complete, in its cgroups, with its root not entered yet.
+    fn run_hooks(&mut self) {
+        let config = self.config;
+        if !hooks::before_entry(config) {
+            return;
+        }
+        self.enter_cgroups();
+        let s = &mut self.steps;
+        s.phase("hooks");
+        hooks::run(config, s);
+        let state = hooks::document(config, s, "createContainer");
+        s.phase("container hooks");
+        hooks::inside(config, s, "createContainer", state);
+    }
+
+    fn enter_root(&mut self) {
+        if self.roots_first() {
+            self.run_hooks();
+        }
+        rootfs::enter(self.config, &mut self.steps);
+    }
+
+    /// The terminal, and what the container may not see or change.
+    fn close_root(&mut self) {
+        let (config, s) = (self.config, &mut self.steps);
+        console::open(config, s);
+        masked_paths::cover(config, s, self.opened.null);
+        mounts::finish(config, s, self.deferred);
+        process::enter_directory_early(config, s);
+        rootfs::make_readonly(config, s);
+    }
+
+    fn become_user(&mut self) {
+        let (config, s) = (self.config, &mut self.steps);
+        user::own_stdio(config, s);
+        process::find_home(config, s);
+        capabilities::limit_bounding(config, s);
+        user::switch(config, s);
+        capabilities::set_rest(config, s);
+        process::find_program(config, s);
+    }
+
+    fn publish(&mut self) {
+        let (config, s) = (self.config, &mut self.steps);
+        s.phase("publish");
+        console::send(config, s);
+        s.runtime("", Task::Publish);
+    }
+
+    /// From here on init talks to whoever starts the container.
+    fn start(&mut self) {
+        let (config, s) = (self.config, &mut self.steps);
+        let state = hooks::document(config, s, "startContainer");
+        s.phase("start");
+        s.init("", Step::AwaitStart { listener: self.opened.listener });
+        hooks::inside(config, s, "startContainer", state);
+        descriptors::place(config, s, self.opened.preserved);
+        limits::set(config, s);
+        process::exec(config, s);
+    }
+}

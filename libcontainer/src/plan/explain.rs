@@ -1,0 +1,401 @@
+//! Plans and steps in words: `keel explain`, and the sentences of errors.
+//!
+//! The only place where a step has prose. What a failing step says is `cannot ` and this text.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use libcontainer_init::step::{Step, flag};
+use libcontainer_init::sys::mount;
+use libcontainer_init::wire::{List, PlanBytes, Slot, Str};
+use serde_json::{Value, json};
+
+use super::Plan;
+use crate::features::{capabilities, limits, namespaces};
+use crate::steps::{Action, Entry};
+use crate::task::Task;
+use crate::task::cgroup::DeviceProgram;
+
+impl Plan {
+    /// The plan as text, a line for each step: number, who, where it comes from, what.
+    pub fn explain(&self) -> impl fmt::Display + '_ {
+        Explained(self)
+    }
+
+    /// The plan as JSON: an array of phases with their steps.
+    pub fn explain_json(&self) -> Value {
+        let words = Words::new(self);
+        let phases = self.phases.iter().map(|meeting| {
+            let entries = meeting.phase.entries.iter().enumerate();
+            let steps: Vec<Value> = entries
+                .map(|(i, entry)| {
+                    json!({
+                        "step": meeting.first + i,
+                        "actor": actor(entry),
+                        "pointer": entry.pointer,
+                        "text": words.entry(entry),
+                    })
+                })
+                .collect();
+            json!({ "phase": meeting.phase.name, "steps": steps })
+        });
+        let warnings = self.warnings.iter().map(ToString::to_string);
+        json!({
+            "phases": phases.collect::<Vec<_>>(),
+            "warnings": warnings.collect::<Vec<_>>(),
+        })
+    }
+
+    /// What a step does, in words.
+    pub(crate) fn describe(&self, entry: &Entry) -> String {
+        Words::new(self).entry(entry)
+    }
+}
+
+struct Explained<'a>(&'a Plan);
+
+impl fmt::Display for Explained<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = Words::new(self.0);
+        for meeting in &self.0.phases {
+            writeln!(f, "phase {}", meeting.phase.name)?;
+            for (i, entry) in meeting.phase.entries.iter().enumerate() {
+                let (number, actor) = (meeting.first + i, actor(entry));
+                let pointer = if entry.pointer.is_empty() { "-" } else { &entry.pointer };
+                let text = words.entry(entry);
+                writeln!(f, "{number:4}  {actor:7}  {pointer:36}  {text}")?;
+                if let Action::Runtime(Task::MakeCgroups | Task::LimitCgroups) = entry.action {
+                    words.cgroup_lines(f, &entry.action)?;
+                }
+            }
+        }
+        for warning in &self.0.warnings {
+            writeln!(f, "warning: {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+fn actor(entry: &Entry) -> &'static str {
+    match entry.action {
+        Action::Runtime(_) => "runtime",
+        Action::Init(_) => "init",
+    }
+}
+
+/// Steps in words, with what their slots hold.
+struct Words<'a> {
+    plan: &'a Plan,
+    bytes: Option<PlanBytes<'a>>,
+    slots: BTreeMap<Slot, String>,
+}
+
+impl<'a> Words<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        let mut slots = BTreeMap::new();
+        for (_, _, entry) in plan.numbered() {
+            if let Action::Runtime(Task::OpenTree { path, into, .. }) = &entry.action {
+                slots.entry(*into).or_insert_with(|| path.display().to_string());
+            }
+        }
+        let mut words = Self { plan, bytes: PlanBytes::new(&plan.bytes), slots };
+        for (_, _, entry) in plan.numbered() {
+            if let Action::Init(Step::OpenTree { path, into, .. }) = entry.action {
+                let path = words.str(path);
+                words.slots.insert(into, path);
+            }
+        }
+        words
+    }
+
+    fn entry(&self, entry: &Entry) -> String {
+        match &entry.action {
+            Action::Runtime(task) => self.task(task),
+            Action::Init(step) => self.step(step),
+        }
+    }
+
+    fn cgroup_lines(&self, f: &mut fmt::Formatter<'_>, action: &Action) -> fmt::Result {
+        let Some(plan) = &self.plan.config.cgroup else { return Ok(()) };
+        let indent = "";
+        if matches!(action, Action::Runtime(Task::MakeCgroups)) {
+            for place in &plan.places {
+                writeln!(f, "{indent:53}{place}")?;
+            }
+            return Ok(());
+        }
+        for write in &plan.writes {
+            writeln!(f, "{indent:53}{write}")?;
+        }
+        if let Some(program) = &plan.device_program {
+            writeln!(f, "{indent:53}{}", DeviceProgram(program))?;
+        }
+        Ok(())
+    }
+
+    fn task(&self, task: &Task) -> String {
+        match task {
+            Task::Record => "record the container".to_owned(),
+            Task::OpenRootfs { path, .. } => format!("open the rootfs {}", path.display()),
+            Task::OpenTree { path, recursive, .. } => {
+                let tree = if *recursive { " and the mounts below" } else { "" };
+                format!("copy the mount {}{tree}", path.display())
+            }
+            Task::OpenProcfs { .. } => "open the host's procfs".to_owned(),
+            Task::OpenNamespace { namespace, .. } => {
+                let kind = namespaces::name(namespace.kind);
+                format!("open the {kind} namespace {}", namespace.path.display())
+            }
+            Task::OpenContainer { .. } => "open the container's process".to_owned(),
+            Task::ConnectConsole => "connect the console socket".to_owned(),
+            Task::HandOver { count, .. } => format!("hand over {count} descriptors of the caller"),
+            Task::Listen { .. } => "listen for the start".to_owned(),
+            Task::MakeCgroups => "make the cgroups".to_owned(),
+            Task::LimitCgroups => "set the limits of the cgroups".to_owned(),
+            Task::OpenCgroups { count, .. } => format!("open {count} cgroups to enter"),
+            Task::Spawn { namespaces, join, into_cgroup, .. } => {
+                let mut text = format!("start init{}", kinds(" in new ", *namespaces));
+                for joined in join {
+                    let kind = namespaces::name(joined.kind);
+                    text += &format!(", in the {kind} namespace {}", joined.path.display());
+                }
+                text + if *into_cgroup { ", in its cgroup" } else { "" }
+            }
+            Task::WriteMappings { mappings } => format!(
+                "write {} user and {} group mappings",
+                mappings.uid.len(),
+                mappings.gid.len()
+            ),
+            Task::AdoptInit => "follow init into the PID namespace".to_owned(),
+            Task::OomScore { value } => format!("set oom_score_adj to {value}"),
+            Task::RaiseLimit { resource, hard } => {
+                format!("raise {} to {}", limit_name(*resource), limit_value(*hard))
+            }
+            Task::StateDocument { status, .. } => format!("write the state document ({status})"),
+            Task::RunHook { moment, hook } => format!("run the {moment} hook {}", hook.path),
+            Task::SendConsole => "send the terminal".to_owned(),
+            Task::Publish => "publish the container".to_owned(),
+        }
+    }
+
+    fn step(&self, step: &Step) -> String {
+        match *step {
+            Step::Await { count: 0, .. } => "wait for the runtime".to_owned(),
+            Step::Await { count, .. } => format!("wait for the runtime and {count} descriptors"),
+            Step::Arrive {} => "tell the runtime".to_owned(),
+            Step::JoinNamespace { kind, .. } => format!("join {}", kinds("the ", kind)),
+            Step::Unshare { namespaces } => format!("create {}", kinds("new ", namespaces)),
+            Step::EnterPidNamespace {} => "enter the PID namespace".to_owned(),
+            Step::BecomeRoot {} => "become root of the user namespace".to_owned(),
+            Step::Conceal {} => "forbid others to look into init".to_owned(),
+            Step::NewSession {} => "start a session".to_owned(),
+            Step::Hostname { name } => format!("set the host name to {}", self.str(name)),
+            Step::Domainname { name } => format!("set the domain name to {}", self.str(name)),
+            Step::LoopbackUp {} => "bring the loopback device up".to_owned(),
+            Step::SessionKeyring { name } => {
+                format!("join a new session keyring {}", self.str(name))
+            }
+            Step::Sysctl { path, value, .. } => {
+                format!("set /proc/{} to {}", self.str(path), self.str(value).escape_default())
+            }
+            Step::Close { .. } => "close what is not needed any more".to_owned(),
+            Step::Umask { mask } => format!("set the umask to {mask:04o}"),
+            Step::Home { uid } => format!("look up the home directory of user {uid}"),
+            Step::EnterCgroups { count, .. } => format!("enter {count} cgroups"),
+            Step::Hook { path, .. } => format!("run the hook {}", self.str(path)),
+            _ => self.file_step(step),
+        }
+    }
+
+    /// Steps about files and mounts.
+    fn file_step(&self, step: &Step) -> String {
+        match *step {
+            Step::SlaveMounts {} => "keep mounts from reaching the host".to_owned(),
+            Step::AttachRoot { path, .. } => format!("attach the rootfs at {}", self.str(path)),
+            Step::UseRoot { dir: Slot::NONE } => "work below the joined root".to_owned(),
+            Step::UseRoot { .. } => "work below the rootfs".to_owned(),
+            Step::OpenTree { path, recursive, .. } => {
+                let tree = if recursive { " and the mounts below" } else { "" };
+                format!("copy the mount {}{tree}", self.str(path))
+            }
+            Step::Mount { .. } => self.mount(step),
+            Step::Bind { tree, target, set, clear, set_all, clear_all, .. } => {
+                let source = self.slots.get(&tree).map_or("a mount", String::as_str);
+                let changes = changes([set, clear, set_all, clear_all]);
+                format!("bind {source} to {}{changes}", self.str(target))
+            }
+            Step::Remount { target, set, clear, set_all, clear_all, .. } => {
+                let changes = changes([set, clear, set_all, clear_all]);
+                format!("remount {}{changes}", self.str(target))
+            }
+            Step::MakeReadonly { .. } => "make the mount read-only".to_owned(),
+            Step::Link { content, path, .. } => {
+                format!("link {} to {}", self.str(path), self.str(content))
+            }
+            Step::Device { path, mode, major, minor, uid, gid } => {
+                let kind = match mode & 0o170_000 {
+                    0o020_000 => format!("the character device {major}:{minor}"),
+                    0o060_000 => format!("the block device {major}:{minor}"),
+                    _ => "a FIFO".to_owned(),
+                };
+                let (path, mode) = (self.str(path), mode & 0o7777);
+                format!("make {path}, {kind}, mode {mode:04o}, owner {uid}:{gid}")
+            }
+            Step::Mask { path, .. } => format!("mask {}", self.str(path)),
+            Step::ReadonlyPath { path } => format!("make {} read-only", self.str(path)),
+            Step::ReadonlyRoot {} => "make the rootfs read-only".to_owned(),
+            Step::RootPropagation { propagation, recursive } => {
+                let depth = if recursive { "recursively " } else { "" };
+                format!("make the rootfs {depth}{}", propagation_name(propagation))
+            }
+            Step::PivotRoot {} => "enter the rootfs and leave the host's".to_owned(),
+            Step::MoveRoot {} => "move the rootfs over the host's".to_owned(),
+            Step::ChangeRoot {} => "change the root directory to the rootfs".to_owned(),
+            _ => self.process_step(step),
+        }
+    }
+
+    /// Steps about the process.
+    fn process_step(&self, step: &Step) -> String {
+        match *step {
+            Step::Console { rows: 0, columns: 0, .. } => "open a terminal".to_owned(),
+            Step::Console { rows, columns, .. } => {
+                format!("open a terminal of {rows} rows and {columns} columns")
+            }
+            Step::StdioOwner { uid } => format!("give the standard streams to user {uid}"),
+            Step::WorkingDir { path, early, .. } => {
+                let who = if early { " as root" } else { "" };
+                format!("change to the directory {}{who}", self.str(path))
+            }
+            Step::BoundingSet { keep } => {
+                format!("limit capabilities to {}", set_name(keep))
+            }
+            Step::User { uid, gid, groups, groups_denied } => {
+                let bytes = self.bytes.as_ref();
+                let groups: Vec<String> = (0..groups.count)
+                    .filter_map(|i| bytes?.number(groups, i))
+                    .map(|group| group.to_string())
+                    .collect();
+                let groups = match (groups_denied, groups.is_empty()) {
+                    (true, _) => "the caller's groups".to_owned(),
+                    (false, true) => "no groups".to_owned(),
+                    (false, false) => format!("groups {}", groups.join(" ")),
+                };
+                format!("become user {uid}, group {gid}, {groups}")
+            }
+            Step::Capabilities { effective, permitted, inheritable, ambient } => format!(
+                "set capabilities: effective {}; permitted {}; inheritable {}; ambient {}",
+                set_name(effective),
+                set_name(permitted),
+                set_name(inheritable),
+                set_name(ambient)
+            ),
+            Step::NoNewPrivileges {} => "forbid new privileges".to_owned(),
+            Step::FindProgram { candidates } => {
+                format!("find the program: {}", self.items(candidates).join(" or "))
+            }
+            Step::AwaitStart { .. } => "wait for the start".to_owned(),
+            Step::Limit { resource, soft, hard } => format!(
+                "set {} to {} of {}",
+                limit_name(resource),
+                limit_value(soft),
+                limit_value(hard)
+            ),
+            Step::PlaceDescriptors { count: 0, .. } => "keep no other descriptor".to_owned(),
+            Step::PlaceDescriptors { count, .. } => {
+                format!("keep descriptors 3 to {} and no other", count + 2)
+            }
+            Step::Exec { args, .. } => format!("execute {}", self.items(args).join(" ")),
+            _ => step.name().to_owned(),
+        }
+    }
+
+    fn mount(&self, step: &Step) -> String {
+        let Step::Mount { fstype, target, data, attributes, flags, .. } = *step else {
+            return String::new();
+        };
+        let mut text = format!("mount {} on {}", self.str(fstype), self.str(target));
+        text += &changes([attributes, 0, 0, 0]);
+        if data.count > 0 {
+            text += &format!(" with {}", self.items(data).join(","));
+        }
+        if flags & flag::COPY_UP != 0 {
+            text += ", starting with what is there";
+        }
+        text
+    }
+
+    fn str(&self, text: Str) -> String {
+        let text = self.bytes.as_ref().and_then(|bytes| bytes.str(text));
+        text.map_or_else(String::new, |text| text.to_string_lossy().into_owned())
+    }
+
+    fn items(&self, list: List) -> Vec<String> {
+        let item = |i| self.bytes.as_ref().and_then(|bytes| bytes.item(list, i));
+        (0..list.count).filter_map(item).map(|text| text.to_string_lossy().into_owned()).collect()
+    }
+}
+
+/// Names of kinds of namespaces after a word, `the pid and network namespaces`.
+fn kinds(before: &str, kinds: u32) -> String {
+    let names: Vec<&str> = namespaces::KINDS
+        .iter()
+        .filter(|(_, kind)| kinds & kind != 0)
+        .map(|(name, _)| *name)
+        .collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [one] => format!("{before}{one} namespace"),
+        [most @ .., last] => format!("{before}{} and {last} namespaces", most.join(", ")),
+    }
+}
+
+/// Changes of mount attributes, as mount options.
+fn changes([set, clear, set_all, clear_all]: [u32; 4]) -> String {
+    const NAMES: [(u32, &str, &str); 8] = [
+        (mount::ATTR_RDONLY, "ro", "rw"),
+        (mount::ATTR_NOSUID, "nosuid", "suid"),
+        (mount::ATTR_NODEV, "nodev", "dev"),
+        (mount::ATTR_NOEXEC, "noexec", "exec"),
+        (mount::ATTR_NOATIME, "noatime", ""),
+        (mount::ATTR_STRICTATIME, "strictatime", ""),
+        (mount::ATTR_NODIRATIME, "nodiratime", "diratime"),
+        (mount::ATTR_NOSYMFOLLOW, "nosymfollow", "symfollow"),
+    ];
+    let mut words = Vec::new();
+    for (prefix, set, clear) in [("", set, clear), ("r", set_all, clear_all)] {
+        for (bit, on, off) in NAMES {
+            if set & bit != 0 {
+                words.push(format!("{prefix}{on}"));
+            } else if clear & bit != 0 && !off.is_empty() {
+                words.push(format!("{prefix}{off}"));
+            }
+        }
+        let times = mount::ATTR_NOATIME | mount::ATTR_STRICTATIME;
+        if clear & mount::ATTR_ATIME != 0 && set & times == 0 {
+            words.push(format!("{prefix}relatime"));
+        }
+    }
+    if words.is_empty() { String::new() } else { format!(" {}", words.join(",")) }
+}
+
+fn propagation_name(kind: u32) -> &'static str {
+    match kind {
+        mount::SHARED => "shared",
+        mount::SLAVE => "a slave",
+        mount::UNBINDABLE => "unbindable",
+        _ => "private",
+    }
+}
+
+fn set_name(mask: u64) -> String {
+    if mask == 0 { "none".to_owned() } else { capabilities::list(mask) }
+}
+
+fn limit_name(resource: u32) -> &'static str {
+    limits::NAMES.get(resource as usize).copied().unwrap_or("a limit")
+}
+
+fn limit_value(value: u64) -> String {
+    if value == u64::MAX { "unlimited".to_owned() } else { value.to_string() }
+}

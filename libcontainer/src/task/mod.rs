@@ -1,0 +1,149 @@
+//! The runtime's steps: what it does in the host's namespaces while init works inside.
+//!
+//! Data, as init's steps are, but of this process alone, so strings and paths stand in it as they
+//! are. Features write them, `container` performs them, `plan::explain` prints them.
+
+pub mod cgroup;
+
+use std::path::PathBuf;
+
+use libcontainer_init::wire::Slot;
+
+use crate::config::{Joined, Mappings};
+use crate::spec::Hook;
+
+/// One step of the runtime.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Task {
+    /// Claims the id and writes down what an interrupted create would leave.
+    Record,
+    /// Opens the root file system: a copy of its tree of mounts, or the directory itself.
+    OpenRootfs {
+        /// Where it is.
+        path: PathBuf,
+        /// Whether the mounts are copied.
+        tree: bool,
+        /// For init.
+        into: Slot,
+    },
+    /// Copies a mount, or a tree of mounts, of the host.
+    OpenTree {
+        /// Where it is.
+        path: PathBuf,
+        /// With all mounts below.
+        recursive: bool,
+        /// For init.
+        into: Slot,
+    },
+    /// Opens the host's procfs.
+    OpenProcfs {
+        /// For init.
+        into: Slot,
+    },
+    /// Opens a namespace and checks its kind.
+    OpenNamespace {
+        /// Which.
+        namespace: Joined,
+        /// For init.
+        into: Slot,
+    },
+    /// Opens the pidfd of the container's first process, to join its namespaces.
+    OpenContainer {
+        /// For init.
+        into: Slot,
+    },
+    /// Connects the console socket, so that a wrong one is an error early.
+    ConnectConsole,
+    /// Hands over descriptors of the caller, which become 3, 4, … inside.
+    HandOver {
+        /// The first slot.
+        first: Slot,
+        /// How many.
+        count: u32,
+    },
+    /// Binds the socket on which init waits for the start.
+    Listen {
+        /// For init.
+        into: Slot,
+    },
+    /// Makes the container's cgroups.
+    MakeCgroups,
+    /// Writes the limits.
+    LimitCgroups,
+    /// Opens what init writes itself into.
+    OpenCgroups {
+        /// The first slot.
+        first: Slot,
+        /// How many.
+        count: u32,
+    },
+    /// Starts init.
+    Spawn {
+        /// `CLONE_NEW*` of namespaces to create with it.
+        namespaces: u32,
+        /// Namespaces of the host to join before.
+        join: Vec<Joined>,
+        /// Whether it is born in the cgroup v2 directory.
+        into_cgroup: bool,
+        /// Whether its capabilities must be made to survive the exec.
+        keep_capabilities: bool,
+    },
+    /// Writes the id mappings of init's user namespace.
+    WriteMappings {
+        /// Which.
+        mappings: Mappings,
+    },
+    /// Takes over the process that init goes on in, inside the PID namespace.
+    AdoptInit,
+    /// Writes init's oom_score_adj.
+    OomScore {
+        /// The value.
+        value: i32,
+    },
+    /// Raises a hard limit, which init may not be privileged to do.
+    RaiseLimit {
+        /// The resource, setrlimit(2).
+        resource: u32,
+        /// The new hard limit.
+        hard: u64,
+    },
+    /// Writes the state document for hooks that run inside.
+    StateDocument {
+        /// The status it tells.
+        status: &'static str,
+        /// Whether its pid is the one inside.
+        inside: bool,
+        /// For init.
+        into: Slot,
+    },
+    /// Runs a hook in the runtime's namespaces.
+    RunHook {
+        /// Which moment: the name in the configuration.
+        moment: &'static str,
+        /// The hook.
+        hook: Hook,
+    },
+    /// Passes the terminal's master on.
+    SendConsole,
+    /// Records that the container is created, and writes the pid file.
+    Publish,
+}
+
+impl Task {
+    /// The slots the task fills, as a first one and a count.
+    pub fn fills(&self) -> Option<(Slot, u32)> {
+        match self {
+            Self::OpenRootfs { into, .. }
+            | Self::OpenTree { into, .. }
+            | Self::OpenProcfs { into }
+            | Self::OpenNamespace { into, .. }
+            | Self::OpenContainer { into }
+            | Self::Listen { into }
+            | Self::StateDocument { into, .. } => Some((*into, 1)),
+            Self::HandOver { first, count } | Self::OpenCgroups { first, count } => {
+                Some((*first, *count))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,665 @@
+//! Cgroups for real: made, limited, entered, killed and removed in this machine's hierarchies.
+//!
+//! Needs root. The first part needs hierarchies of cgroup v1. Tests of cgroup v2 run this program
+//! again in a mount namespace of their own, where cgroup v2 is mounted over everything else, so
+//! that the machine looks like one without v1; what they can limit there depends on which
+//! controllers v1 has left over. Every test makes its cgroups below one of its own.
+
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use libcontainer::cgroup::{Cgroup, Open};
+use libcontainer::spec::{Linux, Resources};
+use libcontainer::task::cgroup::CgroupPlan;
+use libcontainer::{Cgroups, ErrorKind};
+
+/// A cgroup that a test makes its own below; removed in all hierarchies at the end.
+struct Top {
+    path: String,
+    facts: Cgroups,
+}
+
+impl Top {
+    fn new(name: &str) -> Self {
+        let path = format!("/keel-test-{}-{name}", std::process::id());
+        Self { path, facts: Cgroups::probe().unwrap() }
+    }
+
+    fn plan(&self, name: &str, resources: &str) -> CgroupPlan {
+        let (mut faults, mut warnings) = (Vec::new(), Vec::new());
+        let linux = Linux {
+            cgroups_path: Some(format!("{}/{name}", self.path)),
+            resources: Some(Resources::parse(resources.as_bytes()).unwrap()),
+            ..Linux::default()
+        };
+        let plan = libcontainer::features::cgroup::plan(
+            &linux,
+            "id",
+            &self.facts,
+            false,
+            &mut faults,
+            &mut warnings,
+        );
+        assert_eq!(faults, []);
+        plan.unwrap()
+    }
+
+    fn mounts(&self) -> Vec<PathBuf> {
+        let legacy = self.facts.legacy.iter().map(|hierarchy| hierarchy.mount.clone());
+        legacy.chain(self.facts.unified.iter().map(|unified| unified.mount.clone())).collect()
+    }
+
+    /// The directory of a cgroup in the hierarchy of a v1 controller, or in that of v2.
+    fn dir(&self, controller: &str, name: &str) -> PathBuf {
+        let has = |h: &&libcontainer::host::cgroups::Hierarchy| {
+            h.controllers.iter().any(|c| c == controller)
+        };
+        let v2 = self.facts.unified.as_ref().map(|unified| &unified.mount);
+        let mount = self.facts.legacy.iter().find(has).map(|h| &h.mount).or(v2).unwrap();
+        mount.join(self.path.trim_start_matches('/')).join(name)
+    }
+
+    fn read(&self, controller: &str, name: &str, file: &str) -> String {
+        read(&self.dir(controller, name).join(file))
+    }
+
+    /// What is left below this in any hierarchy.
+    fn left(&self) -> Vec<PathBuf> {
+        let here = |mount: PathBuf| mount.join(self.path.trim_start_matches('/'));
+        self.mounts().into_iter().map(here).filter(|dir| dir.is_dir()).collect()
+    }
+}
+
+impl Drop for Top {
+    fn drop(&mut self) {
+        for dir in self.left() {
+            let mut all = vec![dir];
+            let mut i = 0;
+            while i < all.len() {
+                let below = fs::read_dir(&all[i]).into_iter().flatten().flatten();
+                all.extend(below.map(|entry| entry.path()).filter(|path| path.is_dir()));
+                i += 1;
+            }
+            for dir in all.iter().rev() {
+                let _ = fs::remove_dir(dir);
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> String {
+    let text = fs::read_to_string(path);
+    text.unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim_end().to_owned()
+}
+
+fn write(path: &Path, value: &str) {
+    let file = OpenOptions::new().write(true).open(path);
+    let mut file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    file.write_all(value.as_bytes()).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
+
+/// A process that enters a cgroup as init does on v1, and by `cgroup.procs` on v2, says so, and
+/// then runs a command.
+struct Guest(Child);
+
+impl Guest {
+    fn enter(open: &Open, command: &str) -> Self {
+        let own = std::process::id();
+        let files = open.entry_files().unwrap();
+        let mut paths: Vec<String> =
+            files.iter().map(|fd| format!("/proc/{own}/fd/{}", fd.as_raw_fd())).collect();
+        let dir = open.unified_dir().unwrap();
+        paths.extend(dir.iter().map(|fd| format!("/proc/{own}/fd/{}/cgroup.procs", fd.as_raw_fd())));
+        let script = format!("for f; do echo 0 > $f || exit 9; done; echo in; {command}");
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", &script, "sh"])
+            .args(paths)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "in\n");
+        Self(child)
+    }
+
+    fn pid(&self) -> i32 {
+        self.0.id().try_into().unwrap()
+    }
+
+    /// The signal that ended it; it must end soon.
+    fn killed_by(&mut self) -> Option<i32> {
+        let limit = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < limit {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return std::os::unix::process::ExitStatusExt::signal(&status);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("it lives on");
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn skip(reason: &str) -> bool {
+    println!("SKIP: {reason}");
+    true
+}
+
+fn not_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) != 0)
+        && skip("not root")
+}
+
+/// Whether a test of cgroup v1 cannot run here.
+fn without_v1() -> bool {
+    not_root()
+        || (Cgroups::probe().unwrap().legacy.is_empty() && skip("no hierarchy of cgroup v1 here"))
+}
+
+/// Runs a test where cgroup v2 is all there is: `true` in there. Elsewhere it runs this program
+/// again, which must succeed.
+fn on_v2(test: &str) -> bool {
+    const INSIDE: &str = "KEEL_TEST_ON_V2";
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    if not_root() {
+        return false;
+    }
+    let script = "mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec \"$@\"";
+    let probe = Command::new("unshare").args(["-m", "sh", "-c", script, "sh", "true"]).status();
+    if !probe.is_ok_and(|status| status.success()) {
+        skip("cannot mount cgroup v2 in a mount namespace");
+        return false;
+    }
+    let status = Command::new("unshare")
+        .args(["-m", "sh", "-c", script, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{test} failed on cgroup v2");
+    false
+}
+
+const LIMITS: &str = r#"{
+    "memory": {"limit":33554432,"reservation":16777216,"swap":67108864,"swappiness":10,
+               "disableOOMKiller":true},
+    "cpu": {"shares":512,"quota":50000,"period":200000,"cpus":"0","idle":0},
+    "pids": {"limit":20},
+    "devices": [{"allow":false,"access":"rwm"},
+                {"allow":true,"type":"c","major":10,"minor":229,"access":"rw"}]
+}"#;
+
+#[test]
+fn limits_are_read_back_and_nothing_stays_behind() {
+    if without_v1() {
+        return;
+    }
+    let top = Top::new("limits");
+    let plan = top.plan("a/b", LIMITS);
+    let survey = Cgroup::survey(&plan).unwrap();
+    assert_eq!(top.left(), Vec::<PathBuf>::new(), "a survey makes nothing");
+    let recorded = Cgroup::from_json(&survey.cgroup().to_json()).unwrap();
+    let open = survey.prepare().unwrap();
+    assert_eq!(open.cgroup(), &recorded, "what was recorded before is what was made");
+    assert_eq!(open.apply(&plan).unwrap(), []);
+    let expected = [
+        ("memory", "memory.limit_in_bytes", "33554432"),
+        ("memory", "memory.memsw.limit_in_bytes", "67108864"),
+        ("memory", "memory.soft_limit_in_bytes", "16777216"),
+        ("memory", "memory.swappiness", "10"),
+        ("cpu", "cpu.shares", "512"),
+        ("cpu", "cpu.cfs_quota_us", "50000"),
+        ("cpu", "cpu.cfs_period_us", "200000"),
+        ("cpuset", "cpuset.cpus", "0"),
+        ("pids", "pids.max", "20"),
+    ];
+    for (controller, file, value) in expected {
+        assert_eq!(top.read(controller, "a/b", file), value, "{file}");
+    }
+    assert!(top.read("memory", "a/b", "memory.oom_control").starts_with("oom_kill_disable 1"));
+    assert_ne!(top.read("cpuset", "a/b", "cpuset.mems"), "", "from the parent");
+    assert_ne!(top.read("cpuset", "a", "cpuset.cpus"), "", "from its parent");
+    let devices = top.read("devices", "a/b", "devices.list");
+    assert!(devices.contains("c 10:229 rw") && devices.contains("c 136:* rwm"), "{devices}");
+    assert!(!devices.contains("a *:*"), "{devices}");
+    recorded.remove().unwrap();
+    assert_eq!(top.left(), Vec::<PathBuf>::new());
+    recorded.remove().unwrap();
+}
+
+#[test]
+fn a_process_enters_every_hierarchy_and_is_found_killed_and_gone() {
+    if without_v1() {
+        return;
+    }
+    let top = Top::new("enter");
+    let (open, _) = Cgroup::create(&top.plan("c", "{}")).unwrap();
+    let mut guest = Guest::enter(&open, "sleep 100 & exec sleep 100");
+    let entered = read(Path::new(&format!("/proc/{}/cgroup", guest.pid())));
+    let path = format!("{}/c", top.path);
+    assert!(entered.lines().all(|line| line.ends_with(&path)), "{entered}");
+    let mut pids = Vec::new();
+    while pids.len() < 2 {
+        pids = open.cgroup().pids().unwrap();
+    }
+    assert!(pids.contains(&guest.pid()));
+    assert!(!open.cgroup().frozen());
+    open.cgroup().kill().unwrap();
+    assert_eq!(guest.killed_by(), Some(9));
+    open.cgroup().remove().unwrap();
+    assert!(open.cgroup().pids().unwrap().is_empty());
+    open.cgroup().kill().unwrap();
+    assert_eq!(top.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn cpu_is_entered_last() {
+    if without_v1() {
+        return;
+    }
+    let top = Top::new("order");
+    let (open, _) = Cgroup::create(&top.plan("c", "{}")).unwrap();
+    let files = open.entry_files().unwrap();
+    let last = files.last().unwrap().as_raw_fd();
+    let path = fs::read_link(format!("/proc/self/fd/{last}")).unwrap();
+    assert_eq!(path, top.dir("cpu", "c").join("tasks"));
+    assert_eq!(files.len(), open.cgroup().dirs().count());
+    open.cgroup().remove().unwrap();
+}
+
+#[test]
+fn a_cgroup_in_use_is_refused_and_left_alone() {
+    if without_v1() {
+        return;
+    }
+    let top = Top::new("used");
+    let plan = top.plan("c", LIMITS);
+    let (open, _) = Cgroup::create(&plan).unwrap();
+    let guest = Guest::enter(&open, "exec sleep 100");
+    let error = Cgroup::create(&plan).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::State);
+    assert!(error.to_string().contains("a process is in it (config.json /linux/cgroupsPath)"));
+    assert_eq!(open.cgroup().pids().unwrap(), [guest.pid()]);
+    let parent = top.plan(".", "{}");
+    let error = Cgroup::create(&parent).unwrap_err().to_string();
+    assert!(error.contains("a process is in it"), "in a cgroup below: {error}");
+    drop(guest);
+    open.cgroup().remove().unwrap();
+}
+
+#[test]
+fn an_empty_cgroup_is_used_and_a_frozen_one_is_not() {
+    if without_v1() {
+        return;
+    }
+    let top = Top::new("frozen");
+    let plan = top.plan("c", "{}");
+    let (first, _) = Cgroup::create(&plan).unwrap();
+    let (second, _) = Cgroup::create(&plan).unwrap();
+    assert!(second.cgroup().directories.iter().all(|directory| directory.made == 0));
+    write(&top.dir("freezer", "c").join("freezer.state"), "FROZEN");
+    assert!(first.cgroup().frozen());
+    let error = Cgroup::create(&plan).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::State);
+    assert!(error.to_string().contains("it is frozen"), "{error}");
+    first.cgroup().thaw().unwrap();
+    assert!(!first.cgroup().frozen());
+    write(&top.dir("freezer", "").join("freezer.state"), "FROZEN");
+    let error = Cgroup::create(&top.plan("d", "{}")).unwrap_err().to_string();
+    assert!(error.contains("it is frozen"), "by the one above: {error}");
+    assert!(!top.dir("freezer", "d").is_dir(), "and what was made is gone");
+    write(&top.dir("freezer", "").join("freezer.state"), "THAWED");
+    first.cgroup().remove().unwrap();
+    assert_eq!(top.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_limit_that_cannot_be_set_leaves_nothing() {
+    if without_v1() {
+        return;
+    }
+    let top = Top::new("fail");
+    let plan = top.plan("a/b", r#"{"pids":{"limit":3},"cpu":{"cpus":"0-99999"}}"#);
+    let error = Cgroup::create(&plan).unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("cannot set cpuset.cpus to 0-99999: "), "{text}");
+    assert!(text.ends_with("(config.json /linux/resources/cpu/cpus)"), "{text}");
+    assert_eq!(top.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_failure_leaves_what_was_there_before() {
+    if without_v1() {
+        return;
+    }
+    let top = Top::new("keep");
+    let (first, _) = Cgroup::create(&top.plan("a", "{}")).unwrap();
+    let bad = r#"{"cpu":{"cpus":"nonsense"}}"#;
+    assert!(Cgroup::create(&top.plan("b", bad)).is_err());
+    assert!(Cgroup::create(&top.plan("a", bad)).is_err());
+    assert!(!top.dir("memory", "b").is_dir());
+    assert!(top.dir("memory", "a").is_dir());
+    first.cgroup().remove().unwrap();
+    assert_eq!(top.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn limits_that_depend_on_each_other_need_no_order() {
+    if without_v1() {
+        return;
+    }
+    let top = Top::new("order2");
+    let memory = |limit: u32, swap: u32| {
+        let resources = format!(r#"{{"memory":{{"limit":{limit},"swap":{swap}}}}}"#);
+        Cgroup::create(&top.plan("c", &resources)).unwrap().0
+    };
+    let open = memory(4 << 20, 8 << 20);
+    // The new limit is more than the old one of memory and swap, and the other way round.
+    for (limit, swap) in [(16 << 20, 32 << 20), (4 << 20, 8 << 20)] {
+        memory(limit, swap);
+        assert_eq!(top.read("memory", "c", "memory.limit_in_bytes"), limit.to_string());
+        assert_eq!(top.read("memory", "c", "memory.memsw.limit_in_bytes"), swap.to_string());
+    }
+    open.cgroup().remove().unwrap();
+}
+
+#[test]
+fn files_that_the_kernel_lacks_are_replaced_or_told() {
+    if without_v1() {
+        return;
+    }
+    let top = Top::new("missing");
+    let mut plan = top.plan("c", r#"{"blockIO":{"weight":500}}"#);
+    let index = plan.writes.iter().position(|write| write.file == "blkio.weight").unwrap();
+    let mut unknown = plan.writes[index].clone();
+    unknown.file = "blkio.no_such_file".to_owned();
+    unknown.missing = libcontainer::task::cgroup::OnMissing::Warn;
+    plan.writes.push(unknown.clone());
+    let (open, warnings) = Cgroup::create(&plan).unwrap();
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(warnings[0].pointer, "/linux/resources/blockIO/weight");
+    let dir = top.dir("blkio", "c");
+    let file = ["blkio.weight", "blkio.bfq.weight"].map(|name| dir.join(name));
+    let file = file.iter().find(|path| path.is_file()).unwrap();
+    assert!(read(file).contains("500"));
+    open.cgroup().remove().unwrap();
+    unknown.missing = libcontainer::task::cgroup::OnMissing::Fail;
+    plan.writes.push(unknown);
+    let error = Cgroup::create(&plan).unwrap_err().to_string();
+    assert!(error.contains("blkio.no_such_file to 500: no such file or directory"), "{error}");
+}
+
+#[test]
+fn stragglers_and_cgroups_below_go_with_the_container() {
+    if without_v1() {
+        return;
+    }
+    let top = Top::new("below");
+    let (open, _) = Cgroup::create(&top.plan("c", "{}")).unwrap();
+    let mut guest = Guest::enter(&open, "exec sleep 100");
+    for controller in ["memory", "pids", "freezer"] {
+        let deep = top.dir(controller, "c").join("x/y/z");
+        fs::create_dir_all(&deep).unwrap();
+        fs::create_dir_all(top.dir(controller, "c/w")).unwrap();
+        write(&deep.join("cgroup.procs"), &guest.pid().to_string());
+    }
+    write(&top.dir("freezer", "c").join("freezer.state"), "FROZEN");
+    write(&top.dir("freezer", "c/x/y").join("freezer.state"), "FROZEN");
+    open.cgroup().remove().unwrap();
+    assert_eq!(guest.killed_by(), Some(9));
+    assert_eq!(top.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_tree_deeper_than_there_are_descriptors_is_removed() {
+    if without_v1() {
+        return;
+    }
+    let top = Top::new("deep");
+    let (open, _) = Cgroup::create(&top.plan("c", "{}")).unwrap();
+    let script = "cd \"$1\" && i=0 && while [ $i -lt 1500 ]; do mkdir d && cd -P d || exit 1; \
+                  i=$((i+1)); done";
+    let systemd = top.facts.legacy.iter().find(|h| h.name.starts_with("name="));
+    let Some(named) = systemd else { return drop(skip("no hierarchy without controllers")) };
+    let dir = named.mount.join(top.path.trim_start_matches('/')).join("c");
+    let made = Command::new("/bin/sh").args(["-c", script, "sh"]).arg(&dir).status().unwrap();
+    assert!(made.success());
+    assert!(open.cgroup().pids().unwrap().is_empty());
+    open.cgroup().remove().unwrap();
+    assert_eq!(top.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn directories_above_go_with_the_last_container_below() {
+    if without_v1() {
+        return;
+    }
+    let top = Top::new("shared");
+    let (first, _) = Cgroup::create(&top.plan("p/a", "{}")).unwrap();
+    let (second, _) = Cgroup::create(&top.plan("p/b", "{}")).unwrap();
+    assert!(first.cgroup().directories.iter().all(|directory| directory.made == 3));
+    assert!(second.cgroup().directories.iter().all(|directory| directory.made == 1));
+    first.cgroup().remove().unwrap();
+    assert!(top.dir("memory", "p/b").is_dir());
+    second.cgroup().remove().unwrap();
+    assert!(top.dir("memory", "p").is_dir(), "the second found it there");
+}
+
+#[test]
+fn containers_come_and_go_at_once_below_one_parent() {
+    if without_v1() {
+        return;
+    }
+    let top = Top::new("race");
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let top = &top;
+            scope.spawn(move || {
+                for _ in 0..10 {
+                    let plan = top.plan(&format!("p/q/c{thread}"), r#"{"pids":{"limit":9}}"#);
+                    let (open, _) = Cgroup::create(&plan).unwrap();
+                    open.cgroup().remove().unwrap();
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn the_outcome_is_that_of_runc() {
+    if without_v1() {
+        return;
+    }
+    let busybox = Path::new("/bin/busybox");
+    if Command::new("runc").arg("--version").output().is_err() || !busybox.is_file() {
+        skip("runc and a static busybox are needed");
+        return;
+    }
+    let top = Top::new("runc");
+    let bundle = std::env::temp_dir().join(format!("keel-runc-{}", std::process::id()));
+    fs::create_dir_all(bundle.join("rootfs/bin")).unwrap();
+    fs::copy(busybox, bundle.join("rootfs/bin/true")).unwrap();
+    let run = |args: &[&str]| {
+        let status = Command::new("runc").args(args).current_dir(&bundle).stdout(Stdio::null()).status();
+        assert!(status.unwrap().success(), "runc {args:?}");
+    };
+    run(&["spec"]);
+    let config = bundle.join("config.json");
+    let mut json: serde_json::Value = serde_json::from_str(&read(&config)).unwrap();
+    json["process"]["args"] = serde_json::json!(["/bin/true"]);
+    json["process"]["terminal"] = false.into();
+    json["linux"]["cgroupsPath"] = format!("{}/runc", top.path).into();
+    json["linux"]["resources"] = serde_json::from_str(LIMITS).unwrap();
+    fs::remove_file(&config).unwrap();
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&config).unwrap();
+    file.write_all(json.to_string().as_bytes()).unwrap();
+    let id = format!("keel-test-{}", std::process::id());
+    run(&["create", &id]);
+    let (open, _) = Cgroup::create(&top.plan("keel", LIMITS)).unwrap();
+    let files = [
+        ("memory", "memory.limit_in_bytes"),
+        ("memory", "memory.memsw.limit_in_bytes"),
+        ("memory", "memory.soft_limit_in_bytes"),
+        ("memory", "memory.swappiness"),
+        ("memory", "memory.kmem.tcp.limit_in_bytes"),
+        ("cpu", "cpu.shares"),
+        ("cpu", "cpu.cfs_quota_us"),
+        ("cpu", "cpu.cfs_period_us"),
+        ("cpuset", "cpuset.cpus"),
+        ("cpuset", "cpuset.mems"),
+        ("pids", "pids.max"),
+        ("devices", "devices.list"),
+    ];
+    let values = |name: &str| files.map(|(controller, file)| top.read(controller, name, file));
+    let (ours, theirs) = (values("keel"), values("runc"));
+    run(&["delete", "--force", &id]);
+    open.cgroup().remove().unwrap();
+    fs::remove_dir_all(&bundle).unwrap();
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn v2_alone_has_one_place_with_its_limits() {
+    if !on_v2("v2_alone_has_one_place_with_its_limits") {
+        return;
+    }
+    let top = Top::new("v2");
+    let unified = top.facts.unified.as_ref().unwrap();
+    assert!(top.facts.legacy.is_empty());
+    if !unified.controllers.iter().any(|c| c == "hugetlb") {
+        skip("cgroup v2 has no controller hugetlb here");
+        return;
+    }
+    let plan = top.plan("a/b", r#"{"hugepageLimits":[{"pageSize":"2MB","limit":4194304}]}"#);
+    let (open, warnings) = Cgroup::create(&plan).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(open.entry_files().unwrap().len(), 0);
+    assert_eq!(top.read("", "a/b", "hugetlb.2MB.max"), "4194304");
+    assert_eq!(top.read("", "a/b", "hugetlb.2MB.rsvd.max"), "4194304");
+    open.cgroup().remove().unwrap();
+    assert_eq!(top.left(), Vec::<PathBuf>::new());
+    let plan = top.plan("a", r#"{"hugepageLimits":[{"pageSize":"3KB","limit":1}]}"#);
+    let error = Cgroup::create(&plan).unwrap_err().to_string();
+    assert!(error.contains("hugetlb.3KB.max to 1: no such file or directory"), "{error}");
+    assert_eq!(top.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn v2_kills_and_removes_frozen_trees() {
+    if !on_v2("v2_kills_and_removes_frozen_trees") {
+        return;
+    }
+    let top = Top::new("v2kill");
+    let plan = top.plan("c", "{}");
+    let (open, _) = Cgroup::create(&plan).unwrap();
+    let mut guest = Guest::enter(&open, "sleep 100 & exec sleep 100");
+    let error = Cgroup::create(&plan).unwrap_err().to_string();
+    assert!(error.contains("in it (config.json /linux/cgroupsPath)"), "{error}");
+    fs::create_dir_all(top.dir("", "c/x/y")).unwrap();
+    write(&top.dir("", "c").join("cgroup.freeze"), "1");
+    assert!(open.cgroup().frozen());
+    open.cgroup().remove().unwrap();
+    assert_eq!(guest.killed_by(), Some(9));
+    assert_eq!(top.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn v2_refuses_what_no_process_can_enter() {
+    if !on_v2("v2_refuses_what_no_process_can_enter") {
+        return;
+    }
+    let top = Top::new("v2bad");
+    let (open, _) = Cgroup::create(&top.plan("c", "{}")).unwrap();
+    write(&top.dir("", "").join("cgroup.freeze"), "1");
+    let error = Cgroup::create(&top.plan("c", "{}")).unwrap_err().to_string();
+    assert!(error.contains("it is frozen"), "{error}");
+    write(&top.dir("", "").join("cgroup.freeze"), "0");
+    write(&top.dir("", "c").join("cgroup.type"), "threaded");
+    let error = Cgroup::create(&top.plan("d", "{}")).unwrap_err().to_string();
+    assert!(error.contains("its type is \"domain invalid\""), "{error}");
+    assert!(!top.dir("", "d").is_dir());
+    open.cgroup().remove().unwrap();
+}
+
+#[test]
+fn v2_says_who_keeps_a_controller_from_a_container() {
+    if !on_v2("v2_says_who_keeps_a_controller_from_a_container") {
+        return;
+    }
+    let top = Top::new("v2busy");
+    if !top.facts.unified.as_ref().unwrap().controllers.iter().any(|c| c == "hugetlb") {
+        skip("cgroup v2 has no controller hugetlb here");
+        return;
+    }
+    let (open, _) = Cgroup::create(&top.plan("p", "{}")).unwrap();
+    let guest = Guest::enter(&open, "exec sleep 100");
+    let limit = r#"{"hugepageLimits":[{"pageSize":"2MB","limit":0}]}"#;
+    let error = Cgroup::create(&top.plan("p/c", limit)).unwrap_err().to_string();
+    assert!(error.contains("cannot enable controller hugetlb in cgroup"), "{error}");
+    assert!(error.contains("which holds processes"), "{error}");
+    assert!(!top.dir("", "p/c").is_dir());
+    let (below, _) = Cgroup::create(&top.plan("p/c", "{}")).unwrap();
+    below.cgroup().remove().unwrap();
+    drop(guest);
+    open.cgroup().remove().unwrap();
+}
+
+/// What a process in the cgroup can open for reading and writing, and whether it can make a node.
+fn access(open: &Open, nodes: &Path) -> String {
+    let script = format!(
+        "cd {} && for n in null kmsg full; do {{ : <>$n; }} 2>/dev/null && echo $n; done; \
+         mknod made b 7 99 && echo made && rm made; {{ : <made; }} 2>/dev/null; echo end",
+        nodes.display()
+    );
+    let mut guest = Guest::enter(open, &script);
+    let mut text = String::new();
+    guest.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn v2_programs_decide_about_devices_and_replace_each_other() {
+    if !on_v2("v2_programs_decide_about_devices_and_replace_each_other") {
+        return;
+    }
+    let top = Top::new("v2dev");
+    let nodes = std::env::temp_dir().join(format!("keel-nodes-{}", std::process::id()));
+    fs::create_dir_all(&nodes).unwrap();
+    let script = "cd \"$1\" && mknod null c 1 3 && mknod kmsg c 1 11 && mknod full c 1 7";
+    let made = Command::new("/bin/sh").args(["-c", script, "sh"]).arg(&nodes).status().unwrap();
+    assert!(made.success());
+    let create = |rules: &str| {
+        let plan = top.plan("c", &format!(r#"{{"devices":[{rules}]}}"#));
+        assert!(plan.device_program.is_some());
+        Cgroup::create(&plan).unwrap().0
+    };
+    let open = create("");
+    assert_eq!(access(&open, &nodes), "null full made end");
+    let all = r#"{"allow":true,"access":"rwm"}"#;
+    create(all);
+    assert_eq!(access(&open, &nodes), "null kmsg full made end", "instead of, not beside");
+    create(&format!(r#"{all},{{"allow":false,"type":"c","major":1,"minor":11,"access":"w"}}"#));
+    assert_eq!(access(&open, &nodes), "null full made end");
+    create(r#"{"allow":true,"type":"c","major":1,"minor":11,"access":"r"}"#);
+    assert_eq!(access(&open, &nodes), "null full made end", "read is not read and write");
+    for _ in 0..100 {
+        create(r#"{"allow":true,"type":"c","major":1,"minor":11,"access":"rw"}"#);
+    }
+    assert_eq!(access(&open, &nodes), "null kmsg full made end", "after more than can be attached");
+    open.cgroup().remove().unwrap();
+    fs::remove_dir_all(&nodes).unwrap();
+}

@@ -1,0 +1,65 @@
+//! The flags before the command, with their meaning.
+//!
+//! Made from the flags given; used by `main` for the log, by `root` for the state, and by the
+//! commands that create a container.
+
+use std::path::PathBuf;
+
+use libcontainer::CgroupManager;
+
+use super::Flags;
+use super::table;
+use crate::root::Rootless;
+
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// `time="..." level=error msg="..."`
+    Text,
+    /// `{"level":"error","msg":"...","time":"..."}`
+    Json,
+}
+
+/// The flags before the command.
+#[derive(Debug)]
+pub(crate) struct Globals {
+    /// The state root, where given.
+    pub(crate) root: Option<PathBuf>,
+    /// The log file, where given.
+    pub(crate) log: Option<PathBuf>,
+    /// How the log is written.
+    pub(crate) log_format: LogFormat,
+    /// Whether debug records are wanted.
+    pub(crate) debug: bool,
+    /// Who makes the cgroup of a new container, unless it is systemd.
+    pub(crate) cgroup_manager: CgroupManager,
+    /// Whether systemd is to make it.
+    pub(crate) systemd: bool,
+    /// Whether the caller is to be taken as rootless.
+    pub(crate) rootless: Rootless,
+}
+
+impl From<&Flags> for Globals {
+    fn from(flags: &Flags) -> Self {
+        Self {
+            root: flags.path(&table::ROOT),
+            log: flags.path(&table::LOG),
+            log_format: match flags.word(&table::LOG_FORMAT) {
+                Some("json") => LogFormat::Json,
+                _ => LogFormat::Text,
+            },
+            debug: flags.on(&table::DEBUG),
+            cgroup_manager: match flags.word(&table::CGROUP_MANAGER) {
+                Some("disabled") => CgroupManager::Disabled,
+                _ => CgroupManager::Cgroupfs,
+            },
+            systemd: flags.on(&table::SYSTEMD_CGROUP)
+                || flags.word(&table::CGROUP_MANAGER) == Some("systemd"),
+            rootless: match flags.word(&table::ROOTLESS) {
+                Some("true") => Rootless::Yes,
+                Some("false") => Rootless::No,
+                _ => Rootless::Auto,
+            },
+        }
+    }
+}

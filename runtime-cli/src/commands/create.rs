@@ -1,0 +1,124 @@
+//! `keel create`, and the part of `keel run` that is the same.
+//!
+//! Both turn flags and environment into the library's options. `LISTEN_FDS` is read here (see
+//! sd_listen_fds(3)), as the library never looks at the environment.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+
+use libcontainer::{Attachments, Bundle, Console, Container, Error, ErrorKind, Options, Store};
+use nix::fcntl::OFlag;
+
+use crate::args::table::{
+    BUNDLE, CONSOLE_SOCKET, NO_NEW_KEYRING, NO_PIVOT, PID_FILE, PRESERVE_FDS,
+};
+use crate::args::{Flags, Invocation};
+use crate::report::Failure;
+use crate::root::StateRoot;
+
+/// Create a container and leave it at the start of its process.
+pub(crate) fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
+    create(invocation, false)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Create the container that the command line describes, to be left alone or to be held in the
+/// foreground.
+pub(super) fn create(
+    invocation: &Invocation,
+    foreground: bool,
+) -> Result<(Store, Container), Error> {
+    let flags = &invocation.flags;
+    let id = invocation.id()?;
+    let bundle = Bundle::open(flags.path(&BUNDLE).unwrap_or_else(|| ".".into()))?;
+    let terminal = bundle.spec().process.as_ref().is_some_and(|process| process.terminal);
+    let console = console(flags, terminal, foreground)?;
+    let listen_fds = listen_fds();
+    let preserved_fds = flags.number(&PRESERVE_FDS).unwrap_or(0).saturating_add(listen_fds);
+    let options = Options {
+        no_pivot: flags.on(&NO_PIVOT),
+        no_new_keyring: flags.on(&NO_NEW_KEYRING),
+        preserved_fds,
+        listen_fds,
+        cgroup_manager: invocation.globals.cgroup_manager,
+    };
+    let attachments = Attachments {
+        console,
+        preserved: preserved(preserved_fds)?,
+        pid_file: flags.path(&PID_FILE),
+        ..Attachments::default()
+    };
+    let root = StateRoot::of(&invocation.globals)?;
+    root.prepare()?;
+    let store = Store::at(root.path);
+    let container = store.create(&id, &bundle, &options, attachments)?;
+    for (what, after) in container.timeline().marks() {
+        log::debug!("{:>6} µs: {what}", after.as_micros());
+    }
+    Ok((store, container))
+}
+
+/// Where the container's terminal goes, if it has one.
+fn console(flags: &Flags, terminal: bool, foreground: bool) -> Result<Console, Error> {
+    let refuse = |message: &str| Err(Error::new(ErrorKind::Input, message));
+    match (flags.path(&CONSOLE_SOCKET), terminal, foreground) {
+        (None, false, _) => Ok(Console::None),
+        (None, true, true) => Ok(Console::Keep),
+        (Some(socket), true, false) => Ok(Console::Socket(socket)),
+        (None, true, false) => refuse(
+            "process.terminal is true and the container is not in the foreground: \
+             --console-socket is needed",
+        ),
+        (Some(_), false, _) => refuse("--console-socket is of no use: process.terminal is false"),
+        (Some(_), true, true) => {
+            refuse("--console-socket is of no use: the container's terminal is joined to this one")
+        }
+    }
+}
+
+/// The descriptors from 3 on that the caller passes to the container. One that this program has
+/// opened itself, such as the log, may have got such a number, and must not get into a container:
+/// it is close-on-exec, which what a caller has passed to this program cannot be.
+fn preserved(count: u32) -> Result<Vec<OwnedFd>, Error> {
+    for number in (3..).take(count as usize) {
+        // Without the file the descriptor is not open, which the library will say.
+        let Ok(info) = fs::read_to_string(format!("/proc/self/fdinfo/{number}")) else { break };
+        if is_close_on_exec(&info) {
+            let message = format!("cannot preserve descriptor {number}: it was not passed here");
+            return Err(Error::new(ErrorKind::Input, message));
+        }
+    }
+    Attachments::inherited(count)
+}
+
+/// What `/proc/self/fdinfo` says about close-on-exec, among the flags in octal digits (proc(5)).
+fn is_close_on_exec(info: &str) -> bool {
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    flags
+        .and_then(|digits| i32::from_str_radix(digits.trim(), 8).ok())
+        .is_some_and(|flags| OFlag::from_bits_retain(flags).contains(OFlag::O_CLOEXEC))
+}
+
+/// How many descriptors from 3 on are sockets that a service manager passes to this process.
+fn listen_fds() -> u32 {
+    let number = |name| std::env::var(name).ok()?.parse().ok();
+    match number("LISTEN_FDS") {
+        Some(count) if number("LISTEN_PID") == Some(std::process::id()) => count,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_descriptor_of_this_program_is_told_from_one_of_the_caller() {
+        use std::os::fd::AsRawFd;
+        let own = fs::File::open("/dev/null").unwrap();
+        let info = |number: i32| fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap();
+        assert!(is_close_on_exec(&info(own.as_raw_fd())));
+        assert!(!is_close_on_exec(&info(0)));
+    }
+}

@@ -1,0 +1,33 @@
+//! The commands, one file each: they turn flags into calls of the library and results into text.
+//!
+//! The table in `args` names their functions. What two of them share beyond the library is here;
+//! no rule about containers may be.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod explain;
+pub(crate) mod help;
+pub(crate) mod kill;
+pub(crate) mod list;
+pub(crate) mod run;
+pub(crate) mod spec;
+pub(crate) mod start;
+pub(crate) mod state;
+pub(crate) mod version;
+
+use libcontainer::{Container, Error, Store};
+
+use crate::args::Invocation;
+use crate::args::globals::Globals;
+use crate::root::StateRoot;
+
+/// The containers below the state root of this call.
+fn store(globals: &Globals) -> Result<Store, Error> {
+    Ok(Store::at(StateRoot::of(globals)?.path))
+}
+
+/// The container that the first operand names.
+fn container(invocation: &Invocation) -> Result<Container, Error> {
+    let id = invocation.id()?;
+    store(&invocation.globals)?.open(&id)
+}

@@ -1,0 +1,80 @@
+//! `keel spec`: a configuration to start from.
+//!
+//! The text is laid out as runc does it: tabs, and no line break at the end. A configuration that
+//! is there is never touched, nor what a symbolic link of that name leads to.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind as Io, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use libcontainer::spec::Spec;
+use libcontainer::{Error, ErrorKind, Host};
+
+use crate::args::Invocation;
+use crate::args::table::{BUNDLE, ROOTLESS_SPEC};
+use crate::report::Failure;
+
+/// Write `config.json`.
+pub(crate) fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
+    let host = Host::probe()?;
+    let unified = host.cgroups.legacy.is_empty() && host.cgroups.unified.is_some();
+    let mut spec = Spec::example_for(unified);
+    if invocation.flags.on(&ROOTLESS_SPEC) {
+        spec = spec.into_rootless(host.euid, host.egid);
+    }
+    let text = serde_json::to_string_pretty(&spec).map_err(|error| {
+        Error::new(ErrorKind::Config, format!("cannot write the spec: {error}"))
+    })?;
+    let path =
+        invocation.flags.path(&BUNDLE).unwrap_or_else(|| PathBuf::from(".")).join("config.json");
+    let shown = path.display();
+    let mut file = File::create_new(&path).map_err(|error| match error.kind() {
+        Io::AlreadyExists => {
+            Error::new(ErrorKind::Exists, format!("{shown} exists already: remove it first"))
+        }
+        _ => Error::io(format!("cannot create {shown}"), &error).path(&path),
+    })?;
+    file.write_all(with_tabs(&text).as_bytes()).map_err(|error| {
+        // Half a configuration is worse than none.
+        let _ = fs::remove_file(&path);
+        Error::io(format!("cannot write {shown}"), &error).path(&path)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Each line indented by one tab instead of two blanks. No line begins inside a string: JSON
+/// writes line breaks there as `\n`.
+fn with_tabs(text: &str) -> String {
+    let mut tabbed = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let content = line.trim_start_matches(' ');
+        tabbed.extend(std::iter::repeat_n('\t', (line.len() - content.len()) / 2));
+        tabbed.push_str(content);
+    }
+    tabbed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_tabs;
+
+    #[test]
+    fn the_text_is_indented_with_tabs_and_says_the_same() {
+        let value = serde_json::json!({ "a": [1, { "b": "  two\n  lines" }], "c": {} });
+        let text = with_tabs(&serde_json::to_string_pretty(&value).unwrap());
+        let lines = [
+            "{",
+            "\t\"a\": [",
+            "\t\t1,",
+            "\t\t{",
+            "\t\t\t\"b\": \"  two\\n  lines\"",
+            "\t\t}",
+            "\t],",
+            "\t\"c\": {}",
+            "}",
+        ];
+        assert_eq!(text, lines.join("\n"));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+}

@@ -1,0 +1,166 @@
+//! A container in the foreground: `keel run` stands for its process until that ends.
+//!
+//! One poll(2) loop without threads: signals that arrive here go on to the container, orphans are
+//! reaped, a terminal is copied, and the end of the process is seen by its pidfd. From before the
+//! process starts until this program ends all signals wait in a descriptor, so none is lost and
+//! none kills this program halfway. Before that, while the container is being made, a signal acts
+//! as on any other program.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use libcontainer::{Container, Error};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
+
+use crate::console::Terminal;
+use crate::relay::{Ready, Relay, Side};
+
+/// Start the container and stand for it until it ends; the result is its exit status.
+pub(crate) fn supervise(container: &mut Container) -> Result<u8, Error> {
+    let master = container.take_console();
+    let signals = Signals::take_over(master.is_some())?;
+    let mut terminal = master.map(Terminal::join).transpose()?;
+    let own = container.pid();
+    container.start()?;
+    let mut more = false;
+    loop {
+        let relay = terminal.as_ref().map(|terminal| &terminal.relay);
+        let woken = wait(&signals, Some(container.as_fd()), relay, more)?;
+        if woken.signals {
+            while let Some(signal) = signals.next() {
+                obey(signal, container, own, terminal.as_ref());
+            }
+        }
+        if let Some(terminal) = &mut terminal {
+            more = terminal.relay.step(woken.ready);
+        }
+        if woken.ended {
+            break;
+        }
+    }
+    if let Some(terminal) = &mut terminal {
+        finish(&mut terminal.relay, &signals)?;
+    }
+    Ok(container.wait()?.status())
+}
+
+/// What a signal that came here means.
+fn obey(signal: i32, container: &Container, own: Option<i32>, terminal: Option<&Terminal>) {
+    if signal == Signal::SIGCHLD as i32 {
+        reap_orphans(own);
+    } else if signal == Signal::SIGWINCH as i32 {
+        if let Some(terminal) = terminal {
+            terminal.resize();
+        }
+    } else if let Some(sent) = libcontainer::Signal::from_raw(signal) {
+        // The process may have ended this moment; its pidfd will tell.
+        match container.kill(sent, false) {
+            Ok(()) => log::debug!("passed on {sent}"),
+            Err(error) => log::debug!("{sent} is not passed on: {error}"),
+        }
+    }
+}
+
+/// Reap the container's processes that this one has adopted, but not the container's own: the
+/// library waits for that.
+fn reap_orphans(own: Option<i32>) {
+    let Some(own) = own else { return };
+    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    while let Ok(status) = waitid(Id::All, peek) {
+        match status.pid() {
+            Some(pid) if pid.as_raw() != own => {
+                let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
+            }
+            _ => return,
+        }
+    }
+}
+
+/// Write the rest of the container's output. A signal that asks to end ends the waiting for a
+/// reader that does not read.
+fn finish(relay: &mut Relay, signals: &Signals) -> Result<(), Error> {
+    const END: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
+    relay.end();
+    let mut more = relay.step(Ready::default());
+    while !relay.is_done() {
+        let woken = wait(signals, None, Some(relay), more)?;
+        while let Some(signal) = signals.next() {
+            if END.iter().any(|end| *end as i32 == signal) {
+                return Ok(());
+            }
+        }
+        more = relay.step(woken.ready);
+    }
+    Ok(())
+}
+
+/// Why [`wait`] returned.
+#[derive(Default)]
+struct Woken {
+    signals: bool,
+    ended: bool,
+    ready: Ready,
+}
+
+/// Wait until there is something to do; with `more`, only look.
+fn wait(
+    signals: &Signals,
+    ended: Option<BorrowedFd<'_>>,
+    relay: Option<&Relay>,
+    more: bool,
+) -> Result<Woken, Error> {
+    let mut fds = vec![PollFd::new(signals.0.as_fd(), PollFlags::POLLIN)];
+    let mut sides = Vec::new();
+    for (side, fd, events) in relay.into_iter().flat_map(Relay::interests) {
+        sides.push(side);
+        fds.push(PollFd::new(fd, events));
+    }
+    fds.extend(ended.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+    let timeout = if more { PollTimeout::ZERO } else { PollTimeout::NONE };
+    match poll(&mut fds, timeout) {
+        Ok(_) => {}
+        Err(Errno::EINTR) => return Ok(Woken::default()),
+        Err(errno) => {
+            return Err(Error::system("cannot wait for the container", errno).syscall("poll"));
+        }
+    }
+    let any = |place: usize| fds.get(place).is_some_and(|fd| fd.any().unwrap_or(true));
+    let at = |side: Side| sides.iter().position(|s| *s == side).is_some_and(|at| any(at + 1));
+    Ok(Woken {
+        signals: any(0),
+        ended: ended.is_some() && any(sides.len() + 1),
+        ready: Ready { master: at(Side::Master), input: at(Side::Input), output: at(Side::Output) },
+    })
+}
+
+/// The signals sent to this process.
+struct Signals(SignalFd);
+
+impl Signals {
+    /// Take over all signals but those that come of this program's own doing.
+    fn take_over(terminal: bool) -> Result<Self, Error> {
+        let mut taken = SigSet::all();
+        taken.remove(Signal::SIGPIPE);
+        taken.remove(Signal::SIGURG);
+        if terminal {
+            // Reading the caller's terminal in the background stops this program, as any other.
+            taken.remove(Signal::SIGTTIN);
+            taken.remove(Signal::SIGTTOU);
+        }
+        taken
+            .thread_block()
+            .and_then(|()| {
+                SignalFd::with_flags(&taken, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+            })
+            .map(Self)
+            .map_err(|errno| Error::system("cannot take over signals", errno))
+    }
+
+    /// The next one that has arrived.
+    fn next(&self) -> Option<i32> {
+        self.0.read_signal().ok().flatten().map(|info| info.ssi_signo.cast_signed())
+    }
+}
