@@ -79,7 +79,7 @@ impl<'g> Case<'g> {
     }
 
     /// A number not used before in this test.
-    fn next(&self) -> u32 {
+    pub(crate) fn next(&self) -> u32 {
         self.serial.replace(self.serial.get() + 1)
     }
 

@@ -95,7 +95,7 @@ fn compare(
         .chain(others.map(|name| Subject::find(options, name, &runner.machine, None)))
         .collect();
     for subject in subjects? {
-        let (name, runtime) = (subject.runtime.name.clone(), describe(&subject.runtime));
+        let (name, runtime) = (subject.runtime.name.clone(), runner.describe(&subject.runtime));
         eprintln!("conformance: {runtime}");
         let rows = runner.rows(subject.runtime, &subject.expected, clauses, |_| {})?;
         columns.push(Column { name, runtime, rows });
@@ -133,11 +133,6 @@ impl Subject {
         };
         Ok(Self { runtime: Runtime::find(name, wrap)?, expected })
     }
-}
-
-/// Path and version of a runtime.
-fn describe(runtime: &Runtime) -> String {
-    format!("{} ({})", runtime.program.display(), runtime.version())
 }
 
 /// Prints how each clause is checked.

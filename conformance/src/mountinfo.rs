@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn a_line_of_proc_gives_point_options_and_propagation() {
-        let line = "36 35 98:0 /mnt1 /my\\040dir rw,noatime master:1 shared:7 - ext3 /dev/root rw,errors=continue";
+        let line = "36 35 98:0 /mnt1 /my\\040dir rw,noatime master:1 shared:7 - \
+                    ext3 /dev/root rw,errors=continue";
         let mount = parse(line).unwrap();
         assert_eq!(mount.point, Path::new("/my dir"));
         assert!(mount.has("noatime") && mount.has("errors=continue") && !mount.has("ro"));

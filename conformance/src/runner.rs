@@ -50,7 +50,7 @@ impl Runner {
         clauses: &[&'static Clause],
         format: Format,
     ) -> Result<Vec<Row>, String> {
-        let shown = crate::describe(&runtime);
+        let shown = self.describe(&runtime);
         print!("{}", report::head(format, &shown, clauses.len()));
         let mut number = 0;
         let rows = self.rows(runtime, expected, clauses, |row| {
@@ -62,6 +62,14 @@ impl Runner {
             eprintln!("{}", report::Counts::of(&rows));
         }
         Ok(rows)
+    }
+
+    /// Path and version of a runtime.
+    pub(crate) fn describe(&self, runtime: &Runtime) -> String {
+        let dir = self.dir.join("version");
+        let shown = fs::create_dir(&dir).map(|()| runtime.describe(&dir, self.limit));
+        let _ = fs::remove_dir_all(&dir);
+        shown.unwrap_or_else(|_| runtime.program.display().to_string())
     }
 
     /// Tests a runtime; `each` sees every row.

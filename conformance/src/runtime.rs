@@ -41,11 +41,12 @@ impl Runtime {
         Ok(Self { name, program, wrap })
     }
 
-    /// The first line of what the runtime says about its version.
-    pub(crate) fn version(&self) -> String {
-        let answer = Command::new(&self.program).arg("--version").stdin(Stdio::null()).output();
-        let text = answer.map(|answer| answer.stdout).unwrap_or_default();
-        String::from_utf8_lossy(&text).lines().next().unwrap_or("unknown version").to_owned()
+    /// The binary and the first line of what it says about its version; it writes to `dir`.
+    pub(crate) fn describe(&self, dir: &Path, limit: Duration) -> String {
+        let call = Call { global: &[], args: &["--version"], cwd: None, before: "", limit };
+        let said = self.call(&call, dir, 0).map(|answer| answer.stdout()).unwrap_or_default();
+        let version = said.lines().next().unwrap_or("unknown version");
+        format!("{} ({version})", self.program.display())
     }
 
     /// The command to which the arguments of a call are added.

@@ -27,6 +27,23 @@ const TABLE: &[(Kind, &str, &str)] = &[
     (Kind::Runc, "mounts::the_mode_of_a_tmpfs_wins_over_that_of_the_directory_it_covers", "fixed in runc 1.4"),
     (Kind::Runc, "rootfs::an_unbindable_root_cannot_be_bound", "fixed in runc 1.3.1"),
     (Kind::Runc, "rootfs::a_root_is_shared_if_the_configuration_says_so_and_else_it_is_not", "fixed in runc 1.3.1"),
+    (Kind::Runc, "devices::a_device_that_exists_in_the_image_as_something_else_is_refused", "it takes the file for the device"),
+    (Kind::Runc, "devices::a_device_of_the_configuration_may_be_a_default_one", "it then drops the rule that allows it"),
+    (Kind::Runc, "process::the_io_priority_is_applied", "runc knows it from 1.2 on"),
+    (Kind::Runc, "process::the_personality_and_the_scheduling_of_the_process_are_applied", "runc knows them from 1.2 on"),
+    (Kind::Runc, "hooks::a_failing_poststart_hook_stops_the_container", "runc before 1.6 runs it at the end of create"),
+    (Kind::Runc, "hooks::the_hooks_run_in_the_order_of_the_specification", "runc before 1.6 runs poststart at the end of create"),
+    (Kind::Runc, "hooks::a_failing_start_container_hook_stops_the_container", "its start does not wait for the hook"),
+    (Kind::Runc, "hooks::a_failing_poststop_hook_is_told_and_the_container_is_deleted_all_the_same", "it leaves out the hooks after it"),
+    (Kind::Runc, "terminal::a_socket_with_a_long_path_works", "it takes no path of more than 107 bytes"),
+    (Kind::Runc, "cgroups::a_cgroup_that_holds_a_process_is_refused_and_the_process_lives_on", "runc refuses it from 1.2 on"),
+    (Kind::Runc, "user_namespace::a_user_namespace_can_be_joined", "runc before 1.2 wants mappings as well"),
+    (Kind::Runc, "lifecycle::a_container_without_a_pid_namespace_is_deleted_with_all_its_processes", "on cgroup v2 it does not wait until the cgroup is empty"),
+    (Kind::Runc, "faults::a_create_that_is_killed_at_any_instant_can_be_deleted", "it leaves cgroups behind"),
+    (Kind::Runc, "faults::a_detached_run_that_is_killed_at_any_instant_can_be_deleted", "it leaves cgroups behind"),
+    (Kind::Runc, "faults::a_foreground_run_that_is_killed_at_any_instant_can_be_deleted", "it leaves cgroups behind"),
+    (Kind::Runc, "faults::a_record_that_is_broken_is_told_and_can_be_deleted", "it cannot delete without its record"),
+    (Kind::Runc, "load::of_many_creates_with_one_id_exactly_one_succeeds", "it takes no lock on an id"),
 ];
 
 /// The reason for which a test is not meant for a runtime, if there is one.

@@ -256,7 +256,9 @@ fn a_container_starts_with_default_signals() {
     let Some(scene) = Scene::begin() else { return };
     let inside = status(&scene, scene.bundle());
     assert_eq!(inside.field("SigBlk"), mask(&[]));
-    assert_eq!(inside.field("SigIgn"), mask(&[]));
+    // The C library keeps signals 32 and 33 for itself, and no program can reset them.
+    let ignored = u64::from_str_radix(&inside.field("SigIgn"), 16).expect("a mask");
+    assert_eq!(ignored & !(3 << 31), 0, "{ignored:x}");
 }
 
 #[test]

@@ -52,6 +52,10 @@ fn build(target: &str, output: &Path, linker: Linker) -> bool {
         // The outlined atomics are functions of a runtime library that is not linked here.
         command.arg("-Ctarget-feature=-outline-atomics");
     }
+    if target.ends_with("musl") {
+        // The musl targets bring start files of their own, with a `_start`.
+        command.arg("-Clink-self-contained=no");
+    }
     match linker {
         Linker::Lld => {
             command.args(["-Clinker=rust-lld", "-Clinker-flavor=ld.lld"]);

@@ -1,198 +1,24 @@
 //! Cgroups for real: made, limited, entered, killed and removed in this machine's hierarchies.
 //!
-//! Needs root. The first part needs hierarchies of cgroup v1. Tests of cgroup v2 run this program
-//! again in a mount namespace of their own, where cgroup v2 is mounted over everything else, so
-//! that the machine looks like one without v1; what they can limit there depends on which
-//! controllers v1 has left over. Every test makes its cgroups below one of its own.
+//! Needs root. What stands here needs hierarchies of cgroup v1; `v2` is the part for cgroup v2. Every
+//! test makes its cgroups below one of its own, and one that cannot run says why.
+
+#[path = "cgroups/scene.rs"]
+mod scene;
+#[path = "cgroups/v2.rs"]
+mod v2;
 
 use std::fs::{self, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use libcontainer::cgroup::{Cgroup, Open};
-use libcontainer::spec::{Linux, Resources};
-use libcontainer::task::cgroup::CgroupPlan;
-use libcontainer::{Cgroups, ErrorKind};
+use libcontainer::ErrorKind;
+use libcontainer::cgroup::Cgroup;
+use libcontainer::task::cgroup::OnMissing;
 
-/// A cgroup that a test makes its own below; removed in all hierarchies at the end.
-struct Top {
-    path: String,
-    facts: Cgroups,
-}
-
-impl Top {
-    fn new(name: &str) -> Self {
-        let path = format!("/keel-test-{}-{name}", std::process::id());
-        Self { path, facts: Cgroups::probe().unwrap() }
-    }
-
-    fn plan(&self, name: &str, resources: &str) -> CgroupPlan {
-        let (mut faults, mut warnings) = (Vec::new(), Vec::new());
-        let linux = Linux {
-            cgroups_path: Some(format!("{}/{name}", self.path)),
-            resources: Some(Resources::parse(resources.as_bytes()).unwrap()),
-            ..Linux::default()
-        };
-        let plan = libcontainer::features::cgroup::plan(
-            &linux,
-            "id",
-            &self.facts,
-            false,
-            &mut faults,
-            &mut warnings,
-        );
-        assert_eq!(faults, []);
-        plan.unwrap()
-    }
-
-    fn mounts(&self) -> Vec<PathBuf> {
-        let legacy = self.facts.legacy.iter().map(|hierarchy| hierarchy.mount.clone());
-        legacy.chain(self.facts.unified.iter().map(|unified| unified.mount.clone())).collect()
-    }
-
-    /// The directory of a cgroup in the hierarchy of a v1 controller, or in that of v2.
-    fn dir(&self, controller: &str, name: &str) -> PathBuf {
-        let has = |h: &&libcontainer::host::cgroups::Hierarchy| {
-            h.controllers.iter().any(|c| c == controller)
-        };
-        let v2 = self.facts.unified.as_ref().map(|unified| &unified.mount);
-        let mount = self.facts.legacy.iter().find(has).map(|h| &h.mount).or(v2).unwrap();
-        mount.join(self.path.trim_start_matches('/')).join(name)
-    }
-
-    fn read(&self, controller: &str, name: &str, file: &str) -> String {
-        read(&self.dir(controller, name).join(file))
-    }
-
-    /// What is left below this in any hierarchy.
-    fn left(&self) -> Vec<PathBuf> {
-        let here = |mount: PathBuf| mount.join(self.path.trim_start_matches('/'));
-        self.mounts().into_iter().map(here).filter(|dir| dir.is_dir()).collect()
-    }
-}
-
-impl Drop for Top {
-    fn drop(&mut self) {
-        for dir in self.left() {
-            let mut all = vec![dir];
-            let mut i = 0;
-            while i < all.len() {
-                let below = fs::read_dir(&all[i]).into_iter().flatten().flatten();
-                all.extend(below.map(|entry| entry.path()).filter(|path| path.is_dir()));
-                i += 1;
-            }
-            for dir in all.iter().rev() {
-                let _ = fs::remove_dir(dir);
-            }
-        }
-    }
-}
-
-fn read(path: &Path) -> String {
-    let text = fs::read_to_string(path);
-    text.unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim_end().to_owned()
-}
-
-fn write(path: &Path, value: &str) {
-    let file = OpenOptions::new().write(true).open(path);
-    let mut file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    file.write_all(value.as_bytes()).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-}
-
-/// A process that enters a cgroup as init does on v1, and by `cgroup.procs` on v2, says so, and
-/// then runs a command.
-struct Guest(Child);
-
-impl Guest {
-    fn enter(open: &Open, command: &str) -> Self {
-        let own = std::process::id();
-        let files = open.entry_files().unwrap();
-        let mut paths: Vec<String> =
-            files.iter().map(|fd| format!("/proc/{own}/fd/{}", fd.as_raw_fd())).collect();
-        let dir = open.unified_dir().unwrap();
-        paths.extend(dir.iter().map(|fd| format!("/proc/{own}/fd/{}/cgroup.procs", fd.as_raw_fd())));
-        let script = format!("for f; do echo 0 > $f || exit 9; done; echo in; {command}");
-        let mut child = Command::new("/bin/sh")
-            .args(["-c", &script, "sh"])
-            .args(paths)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "in\n");
-        Self(child)
-    }
-
-    fn pid(&self) -> i32 {
-        self.0.id().try_into().unwrap()
-    }
-
-    /// The signal that ended it; it must end soon.
-    fn killed_by(&mut self) -> Option<i32> {
-        let limit = Instant::now() + Duration::from_secs(10);
-        while Instant::now() < limit {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return std::os::unix::process::ExitStatusExt::signal(&status);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        panic!("it lives on");
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn skip(reason: &str) -> bool {
-    println!("SKIP: {reason}");
-    true
-}
-
-fn not_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) != 0)
-        && skip("not root")
-}
-
-/// Whether a test of cgroup v1 cannot run here.
-fn without_v1() -> bool {
-    not_root()
-        || (Cgroups::probe().unwrap().legacy.is_empty() && skip("no hierarchy of cgroup v1 here"))
-}
-
-/// Runs a test where cgroup v2 is all there is: `true` in there. Elsewhere it runs this program
-/// again, which must succeed.
-fn on_v2(test: &str) -> bool {
-    const INSIDE: &str = "KEEL_TEST_ON_V2";
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    if not_root() {
-        return false;
-    }
-    let script = "mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec \"$@\"";
-    let probe = Command::new("unshare").args(["-m", "sh", "-c", script, "sh", "true"]).status();
-    if !probe.is_ok_and(|status| status.success()) {
-        skip("cannot mount cgroup v2 in a mount namespace");
-        return false;
-    }
-    let status = Command::new("unshare")
-        .args(["-m", "sh", "-c", script, "sh"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "1")
-        .status()
-        .unwrap();
-    assert!(status.success(), "{test} failed on cgroup v2");
-    false
-}
+use scene::{Guest, Top, read, skip, without_v1, write};
 
 const LIMITS: &str = r#"{
     "memory": {"limit":33554432,"reservation":16777216,"swap":67108864,"swappiness":10,
@@ -387,7 +213,7 @@ fn files_that_the_kernel_lacks_are_replaced_or_told() {
     let index = plan.writes.iter().position(|write| write.file == "blkio.weight").unwrap();
     let mut unknown = plan.writes[index].clone();
     unknown.file = "blkio.no_such_file".to_owned();
-    unknown.missing = libcontainer::task::cgroup::OnMissing::Warn;
+    unknown.missing = OnMissing::Warn;
     plan.writes.push(unknown.clone());
     let (open, warnings) = Cgroup::create(&plan).unwrap();
     assert_eq!(warnings.len(), 1);
@@ -397,7 +223,7 @@ fn files_that_the_kernel_lacks_are_replaced_or_told() {
     let file = file.iter().find(|path| path.is_file()).unwrap();
     assert!(read(file).contains("500"));
     open.cgroup().remove().unwrap();
-    unknown.missing = libcontainer::task::cgroup::OnMissing::Fail;
+    unknown.missing = OnMissing::Fail;
     plan.writes.push(unknown);
     let error = Cgroup::create(&plan).unwrap_err().to_string();
     assert!(error.contains("blkio.no_such_file to 500: no such file or directory"), "{error}");
@@ -434,7 +260,10 @@ fn a_tree_deeper_than_there_are_descriptors_is_removed() {
     let script = "cd \"$1\" && i=0 && while [ $i -lt 1500 ]; do mkdir d && cd -P d || exit 1; \
                   i=$((i+1)); done";
     let systemd = top.facts.legacy.iter().find(|h| h.name.starts_with("name="));
-    let Some(named) = systemd else { return drop(skip("no hierarchy without controllers")) };
+    let Some(named) = systemd else {
+        skip("no hierarchy without controllers");
+        return;
+    };
     let dir = named.mount.join(top.path.trim_start_matches('/')).join("c");
     let made = Command::new("/bin/sh").args(["-c", script, "sh"]).arg(&dir).status().unwrap();
     assert!(made.success());
@@ -494,7 +323,8 @@ fn the_outcome_is_that_of_runc() {
     fs::create_dir_all(bundle.join("rootfs/bin")).unwrap();
     fs::copy(busybox, bundle.join("rootfs/bin/true")).unwrap();
     let run = |args: &[&str]| {
-        let status = Command::new("runc").args(args).current_dir(&bundle).stdout(Stdio::null()).status();
+        let status =
+            Command::new("runc").args(args).current_dir(&bundle).stdout(Stdio::null()).status();
         assert!(status.unwrap().success(), "runc {args:?}");
     };
     run(&["spec"]);
@@ -530,136 +360,4 @@ fn the_outcome_is_that_of_runc() {
     open.cgroup().remove().unwrap();
     fs::remove_dir_all(&bundle).unwrap();
     assert_eq!(ours, theirs);
-}
-
-#[test]
-fn v2_alone_has_one_place_with_its_limits() {
-    if !on_v2("v2_alone_has_one_place_with_its_limits") {
-        return;
-    }
-    let top = Top::new("v2");
-    let unified = top.facts.unified.as_ref().unwrap();
-    assert!(top.facts.legacy.is_empty());
-    if !unified.controllers.iter().any(|c| c == "hugetlb") {
-        skip("cgroup v2 has no controller hugetlb here");
-        return;
-    }
-    let plan = top.plan("a/b", r#"{"hugepageLimits":[{"pageSize":"2MB","limit":4194304}]}"#);
-    let (open, warnings) = Cgroup::create(&plan).unwrap();
-    assert_eq!(warnings, []);
-    assert_eq!(open.entry_files().unwrap().len(), 0);
-    assert_eq!(top.read("", "a/b", "hugetlb.2MB.max"), "4194304");
-    assert_eq!(top.read("", "a/b", "hugetlb.2MB.rsvd.max"), "4194304");
-    open.cgroup().remove().unwrap();
-    assert_eq!(top.left(), Vec::<PathBuf>::new());
-    let plan = top.plan("a", r#"{"hugepageLimits":[{"pageSize":"3KB","limit":1}]}"#);
-    let error = Cgroup::create(&plan).unwrap_err().to_string();
-    assert!(error.contains("hugetlb.3KB.max to 1: no such file or directory"), "{error}");
-    assert_eq!(top.left(), Vec::<PathBuf>::new());
-}
-
-#[test]
-fn v2_kills_and_removes_frozen_trees() {
-    if !on_v2("v2_kills_and_removes_frozen_trees") {
-        return;
-    }
-    let top = Top::new("v2kill");
-    let plan = top.plan("c", "{}");
-    let (open, _) = Cgroup::create(&plan).unwrap();
-    let mut guest = Guest::enter(&open, "sleep 100 & exec sleep 100");
-    let error = Cgroup::create(&plan).unwrap_err().to_string();
-    assert!(error.contains("in it (config.json /linux/cgroupsPath)"), "{error}");
-    fs::create_dir_all(top.dir("", "c/x/y")).unwrap();
-    write(&top.dir("", "c").join("cgroup.freeze"), "1");
-    assert!(open.cgroup().frozen());
-    open.cgroup().remove().unwrap();
-    assert_eq!(guest.killed_by(), Some(9));
-    assert_eq!(top.left(), Vec::<PathBuf>::new());
-}
-
-#[test]
-fn v2_refuses_what_no_process_can_enter() {
-    if !on_v2("v2_refuses_what_no_process_can_enter") {
-        return;
-    }
-    let top = Top::new("v2bad");
-    let (open, _) = Cgroup::create(&top.plan("c", "{}")).unwrap();
-    write(&top.dir("", "").join("cgroup.freeze"), "1");
-    let error = Cgroup::create(&top.plan("c", "{}")).unwrap_err().to_string();
-    assert!(error.contains("it is frozen"), "{error}");
-    write(&top.dir("", "").join("cgroup.freeze"), "0");
-    write(&top.dir("", "c").join("cgroup.type"), "threaded");
-    let error = Cgroup::create(&top.plan("d", "{}")).unwrap_err().to_string();
-    assert!(error.contains("its type is \"domain invalid\""), "{error}");
-    assert!(!top.dir("", "d").is_dir());
-    open.cgroup().remove().unwrap();
-}
-
-#[test]
-fn v2_says_who_keeps_a_controller_from_a_container() {
-    if !on_v2("v2_says_who_keeps_a_controller_from_a_container") {
-        return;
-    }
-    let top = Top::new("v2busy");
-    if !top.facts.unified.as_ref().unwrap().controllers.iter().any(|c| c == "hugetlb") {
-        skip("cgroup v2 has no controller hugetlb here");
-        return;
-    }
-    let (open, _) = Cgroup::create(&top.plan("p", "{}")).unwrap();
-    let guest = Guest::enter(&open, "exec sleep 100");
-    let limit = r#"{"hugepageLimits":[{"pageSize":"2MB","limit":0}]}"#;
-    let error = Cgroup::create(&top.plan("p/c", limit)).unwrap_err().to_string();
-    assert!(error.contains("cannot enable controller hugetlb in cgroup"), "{error}");
-    assert!(error.contains("which holds processes"), "{error}");
-    assert!(!top.dir("", "p/c").is_dir());
-    let (below, _) = Cgroup::create(&top.plan("p/c", "{}")).unwrap();
-    below.cgroup().remove().unwrap();
-    drop(guest);
-    open.cgroup().remove().unwrap();
-}
-
-/// What a process in the cgroup can open for reading and writing, and whether it can make a node.
-fn access(open: &Open, nodes: &Path) -> String {
-    let script = format!(
-        "cd {} && for n in null kmsg full; do {{ : <>$n; }} 2>/dev/null && echo $n; done; \
-         mknod made b 7 99 && echo made && rm made; {{ : <made; }} 2>/dev/null; echo end",
-        nodes.display()
-    );
-    let mut guest = Guest::enter(open, &script);
-    let mut text = String::new();
-    guest.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[test]
-fn v2_programs_decide_about_devices_and_replace_each_other() {
-    if !on_v2("v2_programs_decide_about_devices_and_replace_each_other") {
-        return;
-    }
-    let top = Top::new("v2dev");
-    let nodes = std::env::temp_dir().join(format!("keel-nodes-{}", std::process::id()));
-    fs::create_dir_all(&nodes).unwrap();
-    let script = "cd \"$1\" && mknod null c 1 3 && mknod kmsg c 1 11 && mknod full c 1 7";
-    let made = Command::new("/bin/sh").args(["-c", script, "sh"]).arg(&nodes).status().unwrap();
-    assert!(made.success());
-    let create = |rules: &str| {
-        let plan = top.plan("c", &format!(r#"{{"devices":[{rules}]}}"#));
-        assert!(plan.device_program.is_some());
-        Cgroup::create(&plan).unwrap().0
-    };
-    let open = create("");
-    assert_eq!(access(&open, &nodes), "null full made end");
-    let all = r#"{"allow":true,"access":"rwm"}"#;
-    create(all);
-    assert_eq!(access(&open, &nodes), "null kmsg full made end", "instead of, not beside");
-    create(&format!(r#"{all},{{"allow":false,"type":"c","major":1,"minor":11,"access":"w"}}"#));
-    assert_eq!(access(&open, &nodes), "null full made end");
-    create(r#"{"allow":true,"type":"c","major":1,"minor":11,"access":"r"}"#);
-    assert_eq!(access(&open, &nodes), "null full made end", "read is not read and write");
-    for _ in 0..100 {
-        create(r#"{"allow":true,"type":"c","major":1,"minor":11,"access":"rw"}"#);
-    }
-    assert_eq!(access(&open, &nodes), "null kmsg full made end", "after more than can be attached");
-    open.cgroup().remove().unwrap();
-    fs::remove_dir_all(&nodes).unwrap();
 }

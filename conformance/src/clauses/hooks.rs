@@ -182,7 +182,8 @@ fn args(case: &Case<'_>) -> Outcome {
         json!({"path": path, "args": ["sh", "-c", script, "sh", "", "two words", "ü"]}),
     );
     case.create(&bundle)?;
-    equal("the arguments", fs::read_to_string(dir.join("args"))?.as_str(), "<>\n<two words>\n<ü>\n")
+    let seen = fs::read_to_string(dir.join("args"))?;
+    equal("the arguments", seen.as_str(), "<>\n<two words>\n<ü>\n")
 }
 
 fn env(case: &Case<'_>) -> Outcome {
@@ -191,10 +192,8 @@ fn env(case: &Case<'_>) -> Outcome {
     // Not the shell's last command: it would be executed in the shell's place.
     let script = format!("tr '\\0' '\\n' < /proc/$$/environ > {}/environ; true", dir.display());
     let path = &case.ground.machine.busybox;
-    bundle.hook(
-        "createRuntime",
-        json!({"path": path, "args": ["sh", "-c", script], "env": ["ONE=1", "TWO=two words", "EMPTY="]}),
-    );
+    let env = ["ONE=1", "TWO=two words", "EMPTY="];
+    bundle.hook("createRuntime", json!({"path": path, "args": ["sh", "-c", script], "env": env}));
     let around = Around { before: "export LEAKED=yes", options: &[] };
     case.attempt(&bundle, &around)?.created()?;
     equal(

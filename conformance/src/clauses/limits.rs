@@ -27,7 +27,8 @@ macro_rules! limits {
 
 limits! {
     "memory": "limit" "reservation" "swap" "kernelTCP" "swappiness" "disableOOMKiller" "unlimited";
-    "cpu": "shares" "quota" "period" "burst" "cpus" "mems" "idle" "realtimeRuntime" "realtimePeriod";
+    "cpu": "shares" "quota" "period" "burst" "cpus" "mems" "idle" "realtimeRuntime"
+        "realtimePeriod";
     "pids": "limit" "unlimited";
     "block-io": "weight" "throttleReadBpsDevice" "throttleWriteBpsDevice" "throttleReadIOPSDevice"
         "throttleWriteIOPSDevice";

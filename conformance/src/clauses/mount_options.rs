@@ -28,12 +28,14 @@ macro_rules! options {
 }
 
 options! {
-    must on_tmpfs: "async" "atime" "defaults" "dev" "diratime" "dirsync" "exec" "iversion" "lazytime"
-        "loud" "noatime" "nodev" "nodiratime" "noexec" "noiversion" "nolazytime" "norelatime"
-        "nostrictatime" "nosuid" "relatime" "ro" "rw" "silent" "strictatime" "suid" "sync";
+    must on_tmpfs: "async" "atime" "defaults" "dev" "diratime" "dirsync" "exec" "iversion"
+        "lazytime" "loud" "noatime" "nodev" "nodiratime" "noexec" "noiversion" "nolazytime"
+        "norelatime" "nostrictatime" "nosuid" "relatime" "ro" "rw" "silent" "strictatime" "suid"
+        "sync";
     must bind: "bind" "rbind";
     must remount: "remount";
-    must propagation: "private" "rprivate" "shared" "rshared" "slave" "rslave" "unbindable" "runbindable";
+    must propagation: "private" "rprivate" "shared" "rshared" "slave" "rslave" "unbindable"
+        "runbindable";
     should on_tmpfs: "nosymfollow" "symfollow";
     should recursive: "rro" "rrw" "rnosuid" "rsuid" "rnodev" "rdev" "rnoexec" "rexec" "rnodiratime"
         "rdiratime" "rrelatime" "rnorelatime" "rnoatime" "ratime" "rstrictatime" "rnostrictatime"

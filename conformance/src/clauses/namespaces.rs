@@ -179,8 +179,12 @@ fn add(bundle: &mut Bundle, kind: &str) {
 }
 
 fn maps(entries: &[(u32, u32, u32)]) -> Value {
-    let entry = |(inside, outside, size): &(u32, u32, u32)| json!({"containerID": inside, "hostID": outside, "size": size});
-    entries.iter().map(entry).collect()
+    entries
+        .iter()
+        .map(|(inside, outside, size)| {
+            json!({"containerID": inside, "hostID": outside, "size": size})
+        })
+        .collect()
 }
 
 fn new(case: &Case<'_>) -> Outcome {

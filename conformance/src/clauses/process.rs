@@ -141,7 +141,9 @@ fn on_terminal(case: &Case<'_>, bundle: &mut Bundle, script: &str) -> Outcome {
 
 fn terminal(case: &Case<'_>) -> Outcome {
     let mut bundle = case.bundle()?;
-    let script = "for n in 0 1 2; do if [ -t $n ]; then m=$(stat -Lc %t /proc/$$/fd/$n); echo $m >> /tmp/seen; fi; done
+    let script = "for n in 0 1 2; do
+            if [ -t $n ]; then m=$(stat -Lc %t /proc/$$/fd/$n); echo $m >> /tmp/seen; fi
+        done
         if true < /dev/tty; then echo controlling >> /tmp/seen; fi";
     on_terminal(case, &mut bundle, script)?;
     let seen = fs::read_to_string(bundle.rootfs().join("tmp/seen"))?;

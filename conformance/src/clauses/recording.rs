@@ -65,7 +65,7 @@ pub(crate) fn state_of_hook(case: &Case<'_>, kind: &str) -> Outcome<Value> {
 
 /// A shared directory for what the hooks leave, mounted on `/log` in the container.
 pub(crate) fn log_dir(case: &Case<'_>, bundle: &mut Bundle) -> Outcome<PathBuf> {
-    let dir = case.make_dir(&format!("log-{}", case.new_id()))?;
+    let dir = case.make_dir(&format!("log-{}", case.next()))?;
     bundle.mount("/log", "none", &dir.display().to_string(), &["bind"]);
     Ok(dir)
 }
@@ -99,7 +99,11 @@ pub(crate) fn observe(case: &Case<'_>, kind: &str, more: &str) -> Outcome<Seen> 
     let mut during = "none of the operations";
     let mut note = |operation| {
         // Nothing waits for a startContainer hook that does not fail.
-        let wait = Duration::from_millis(if kind == "startContainer" { 300 } else { 0 });
+        let wait = match (kind, operation) {
+            ("startContainer", "create") => Duration::from_millis(200),
+            ("startContainer", "start") => case.ground.limit,
+            _ => Duration::ZERO,
+        };
         let called = poll(wait, || Ok(dir.join("place").is_file().then_some(())))?.is_some();
         if called && during == "none of the operations" {
             during = operation;

@@ -101,7 +101,8 @@ fn versions(case: &Case<'_>) -> Outcome {
     for version in ["1.0.0", "1.0.2", "1.1.0", "1.2.1", "1.3.0"] {
         let mut bundle = case.bundle()?;
         bundle.config["ociVersion"] = json!(version);
-        about(version, case.create(&bundle).map(drop))?;
+        let seen = about(version, case.probe(&mut bundle, "echo hello"))?;
+        equal(&format!("the output with {version}"), seen, "hello\n")?;
     }
     Ok(())
 }

@@ -44,7 +44,8 @@ macro_rules! steps {
             }
 
             /// The step that the words of a plan say; nothing when they say none.
-            pub fn decode(mut words: Words) -> Option<Self> {
+            pub fn decode(words: Words) -> Option<Self> {
+                let mut words = words.from_start();
                 let kind = words.get()?;
                 $( if kind == Kind::$name as u32 {
                     return Some(Self::$name { $( $field: Field::get(&mut words)? ),* });

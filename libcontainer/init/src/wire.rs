@@ -79,6 +79,12 @@ impl Words {
         &self.words
     }
 
+    /// The same words, to be read from the first.
+    #[must_use]
+    pub fn from_start(self) -> Self {
+        Self { next: 0, ..self }
+    }
+
     /// Appends a word. A step with more words than there is room for would be a bug of the step's
     /// definition; a test encodes each.
     pub fn put(&mut self, word: u32) {

@@ -32,7 +32,7 @@ impl Open {
             if !place.is_legacy() {
                 unified::enable(place, &needed(plan, i))?;
             } else if place.controllers.iter().any(|c| c == "cpuset") {
-                cpuset = Some((place, dir, legacy::fill_above(place)?));
+                cpuset = Some((directory, dir, legacy::fill_above(place)?));
             }
         }
         let mut writer = Writer { open: self, file: None, warnings: Vec::new() };
@@ -46,8 +46,9 @@ impl Open {
         for write in again {
             writer.write(write).map_err(|errno| self.refused(write, errno))?;
         }
-        if let Some((place, dir, above)) = cpuset {
-            legacy::fill_in(place, dir, &above)?;
+        if let Some((directory, dir, above)) = cpuset {
+            let configured = |file: &str| plan.writes.iter().any(|write| write.file == file);
+            legacy::fill_in(directory, dir, &above, configured)?;
         }
         if let Some(program) = &plan.device_program {
             self.attach(program, &plan.devices_pointer)?;

@@ -6,7 +6,7 @@
 use nix::errno::Errno;
 
 use super::dir::Dir;
-use super::failed;
+use super::{Directory, failed};
 use crate::error::Result;
 use crate::host::cgroups::{join, parent};
 use crate::task::cgroup::Place;
@@ -36,14 +36,18 @@ fn fill(place: &Place, path: &str) -> nix::Result<[String; 2]> {
     Ok(own)
 }
 
-/// Gives the container's own cpuset, after the configured values were written, what is missing.
-pub(super) fn fill_in(place: &Place, dir: &Dir, above: &[String; 2]) -> Result<()> {
-    for (file, above) in CPUSET.iter().zip(above) {
-        let set = dir.read(file).and_then(|own| match own.is_empty() {
-            true => dir.write(file, above),
-            false => Ok(()),
-        });
-        set.map_err(|errno| failed(&format!("set {file} of"), place, errno))?;
+/// Gives the container's own cpuset what `configured` values have not set.
+pub(super) fn fill_in(
+    directory: &Directory,
+    dir: &Dir,
+    above: &[String; 2],
+    configured: impl Fn(&str) -> bool,
+) -> Result<()> {
+    for (file, above) in CPUSET.iter().zip(above).filter(|(file, _)| !configured(file)) {
+        // What was made a moment ago is empty.
+        let own = if directory.made > 0 { Ok(String::new()) } else { dir.read(file) };
+        own.and_then(|own| if own.is_empty() { dir.write(file, above) } else { Ok(()) })
+            .map_err(|errno| failed(&format!("set {file} of"), &directory.place, errno))?;
     }
     Ok(())
 }

@@ -105,9 +105,7 @@ fn make(directory: &mut Directory, above: Dir) -> Result<Dir> {
     for _ in 0..TRIES {
         let (above, missing) = match found.take() {
             Some(found) => found,
-            None => {
-                deepest(&directory.place).map_err(|e| failed("find", &directory.place, e))?
-            }
+            None => deepest(&directory.place).map_err(|e| failed("find", &directory.place, e))?,
         };
         directory.made = missing + 1;
         match descend(above, &directory.place.path, missing + 1) {
@@ -168,8 +166,6 @@ fn check_usable(leaf: &Dir, place: &Place) -> Result<()> {
     if frozen {
         return Err(refused(place, "it is frozen"));
     }
-    match (place.is_legacy(), unified::mode(leaf)) {
-        (false, Some(mode)) => Err(refused(place, &format!("its type is \"{mode}\""))),
-        _ => Ok(()),
-    }
+    let mode = if place.is_legacy() { None } else { unified::mode(leaf) };
+    mode.map_or(Ok(()), |mode| Err(refused(place, &format!("its type is \"{mode}\""))))
 }

@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn a_damaged_record_never_names_the_root_of_a_hierarchy() {
-        for (path, made) in [("/", 1), ("", 0), ("a", 1), ("/a/../..", 1), ("/a", 2), ("/a//b", 1)] {
+        for (path, made) in [("/", 1), ("", 0), ("a", 1), ("/a/../..", 1), ("/a", 2), ("/a//b", 1)]
+        {
             let damaged = example(path, made).to_json();
             assert_eq!(Cgroup::from_json(&damaged), None, "{path} {made}");
         }

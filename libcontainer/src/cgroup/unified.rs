@@ -85,10 +85,11 @@ pub(super) fn mode(dir: &Dir) -> Option<String> {
     dir.read("cgroup.type").ok().filter(|mode| mode != "domain")
 }
 
-/// Whether this cgroup, or one above it, is frozen.
+/// Whether this cgroup, or one above it, is frozen, or about to be.
 pub(super) fn is_frozen(dir: &Dir) -> bool {
-    let frozen = |file: &str, line: &str| dir.read(file).is_ok_and(|s| s.lines().any(|l| l == line));
-    frozen("cgroup.freeze", "1") || frozen("cgroup.events", "frozen 1")
+    let holds =
+        |file: &str, line: &str| dir.read(file).is_ok_and(|text| text.lines().any(|l| l == line));
+    holds("cgroup.events", "frozen 1") || holds("cgroup.freeze", "1")
 }
 
 /// Lets go on what is in this cgroup.
@@ -106,4 +107,3 @@ pub(super) fn kill(dir: &Dir) -> nix::Result<()> {
         result => result,
     }
 }
-

@@ -100,8 +100,7 @@ fn limits(resources: &Resources, sheet: &mut Sheet<'_>) {
 /// Device rules: by the `devices` controller of v1, or by a program on the cgroup of v2.
 fn devices(resources: &Resources, rootless: bool, sheet: &mut Sheet<'_>) -> Option<Vec<u8>> {
     let pointer = format!("{RESOURCES}/devices");
-    let filter =
-        cgroup_devices::filter(&resources.devices, &pointer, sheet.faults, sheet.warnings);
+    let filter = cgroup_devices::filter(&resources.devices, &pointer, sheet.faults, sheet.warnings);
     if rootless {
         if !resources.devices.is_empty() {
             sheet.warn(&pointer, "device rules are not applied: only the host's root may");
@@ -184,9 +183,8 @@ impl<'a> Sheet<'a> {
         part: &'static str,
     ) -> (Kind, Section<'_, 'a>) {
         let has = |kind: Kind, name: &str| {
-            let here = |place: &Place| {
-                place.kind == kind && place.controllers.iter().any(|c| c == name)
-            };
+            let here =
+                |place: &Place| place.kind == kind && place.controllers.iter().any(|c| c == name);
             self.places.iter().position(here)
         };
         let (legacy, unified) = (has(Kind::Legacy, v1), has(Kind::Unified, v2));
@@ -363,7 +361,7 @@ fn components(path: &str) -> Result<String, String> {
 /// Plans for the tests of this feature and of its parts.
 #[cfg(test)]
 pub(super) mod trial {
-    use super::{Cgroups, CgroupPlan, Fault, Linux, Resources, plan};
+    use super::{CgroupPlan, Cgroups, Fault, Linux, Resources, plan};
 
     /// What a plan came to.
     pub(crate) struct Trial {
@@ -380,8 +378,7 @@ pub(super) mod trial {
         rootless: bool,
     ) -> Trial {
         let resources = Some(Resources::parse(resources.as_bytes()).unwrap());
-        let linux =
-            Linux { cgroups_path: path.map(str::to_owned), resources, ..Linux::default() };
+        let linux = Linux { cgroups_path: path.map(str::to_owned), resources, ..Linux::default() };
         let (mut faults, mut warnings) = (Vec::new(), Vec::new());
         let plan = plan(&linux, "c1", cgroups, rootless, &mut faults, &mut warnings);
         let text = |list: Vec<Fault>| list.iter().map(ToString::to_string).collect();
@@ -496,7 +493,8 @@ mod tests {
 
     #[test]
     fn each_controller_is_used_where_it_is() {
-        let resources = r#"{"memory":{"limit":4096},"hugepageLimits":[{"pageSize":"2MB","limit":0}]}"#;
+        let resources =
+            r#"{"memory":{"limit":4096},"hugepageLimits":[{"pageSize":"2MB","limit":0}]}"#;
         let plan = try_plan(&Cgroups::example_hybrid(), Some("/a"), resources, false).plan.unwrap();
         let at = |file: &str| {
             let write = plan.writes.iter().find(|write| write.file == file).unwrap();

@@ -30,15 +30,15 @@ enum Kind {
 const ALWAYS: [(Device, Access); 11] = [
     ((None, None, Kind::Character), MKNOD),
     ((None, None, Kind::Block), MKNOD),
-    ((Some(1), Some(3), Kind::Character), ALL),   // null
-    ((Some(1), Some(5), Kind::Character), ALL),   // zero
-    ((Some(1), Some(7), Kind::Character), ALL),   // full
-    ((Some(1), Some(8), Kind::Character), ALL),   // random
-    ((Some(1), Some(9), Kind::Character), ALL),   // urandom
-    ((Some(5), Some(0), Kind::Character), ALL),   // tty
-    ((Some(5), Some(2), Kind::Character), ALL),   // ptmx
+    ((Some(1), Some(3), Kind::Character), ALL),    // null
+    ((Some(1), Some(5), Kind::Character), ALL),    // zero
+    ((Some(1), Some(7), Kind::Character), ALL),    // full
+    ((Some(1), Some(8), Kind::Character), ALL),    // random
+    ((Some(1), Some(9), Kind::Character), ALL),    // urandom
+    ((Some(5), Some(0), Kind::Character), ALL),    // tty
+    ((Some(5), Some(2), Kind::Character), ALL),    // ptmx
     ((Some(10), Some(200), Kind::Character), ALL), // net/tun
-    ((Some(136), None, Kind::Character), ALL),    // pts/*
+    ((Some(136), None, Kind::Character), ALL),     // pts/*
 ];
 
 /// A default, and the devices for which the contrary holds.
@@ -85,7 +85,9 @@ pub(super) fn filter(
 
 enum Understood {
     /// All devices, whatever else the rule says; `partial` when it says something else.
-    Everything { partial: bool },
+    Everything {
+        partial: bool,
+    },
     Some(Device, Access),
 }
 

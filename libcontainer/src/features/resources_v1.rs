@@ -47,12 +47,7 @@ pub(super) fn memory(memory: &Memory, section: &mut Section<'_, '_>) {
         section.warn("kernel", "limits of kernel memory have no effect since Linux 5.16");
     }
     if let Some(limit) = given(memory.kernel_tcp) {
-        section.write_or(
-            "kernelTCP",
-            "memory.kmem.tcp.limit_in_bytes",
-            limit,
-            OnMissing::Warn,
-        );
+        section.write_or("kernelTCP", "memory.kmem.tcp.limit_in_bytes", limit, OnMissing::Warn);
     }
     if memory.disable_oom_killer == Some(true) {
         section.write("disableOOMKiller", "memory.oom_control", 1);
@@ -219,7 +214,11 @@ pub(super) fn throttles(
 }
 
 /// A weight that is given and not 0.
-pub(super) fn weight(value: Option<u16>, field: &str, section: &mut Section<'_, '_>) -> Option<u16> {
+pub(super) fn weight(
+    value: Option<u16>,
+    field: &str,
+    section: &mut Section<'_, '_>,
+) -> Option<u16> {
     let value = given(value)?;
     if (10..=1000).contains(&value) {
         return Some(value);
@@ -475,7 +474,9 @@ mod tests {
             "hugetlb.2MB.rsvd.limit_in_bytes 209715200 if it is there",
         ];
         assert_eq!(v1(resources), expected);
-        for size in ["", "MB", "2mb", "2", "../../x", "2MB/..", "2.5MB", "2MB.rsvd", "99999999999KB"] {
+        for size in
+            ["", "MB", "2mb", "2", "../../x", "2MB/..", "2.5MB", "2MB.rsvd", "99999999999KB"]
+        {
             let resources = format!(r#"{{"hugepageLimits":[{{"pageSize":"{size}","limit":1}}]}}"#);
             let expected = format!(
                 "\"{size}\" is not a page size such as 64KB, 2MB, 1GB \

@@ -138,7 +138,9 @@ pub(super) fn block_io(block_io: &BlockIo, section: &mut Section<'_, '_>) {
             section.write_or(&field, "io.bfq.weight", format!("{number} {weight}"), missing);
         }
     }
-    for ((field, _, devices), key) in throttles(block_io).iter().zip(["rbps", "wbps", "riops", "wiops"]) {
+    for ((field, _, devices), key) in
+        throttles(block_io).iter().zip(["rbps", "wbps", "riops", "wiops"])
+    {
         for (i, device) in devices.iter().enumerate() {
             let field = format!("{field}/{i}");
             if let Some(number) = device_number(device.major, device.minor, &field, section) {

@@ -5,12 +5,12 @@
 //! mount points are verified and taken; the mount table, which grows with every container of the
 //! host, is read only when one of them is not what it should be. Nothing is created or changed here.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, fstatfs, statfs};
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs};
 use nix::unistd::{AccessFlags, faccessat, geteuid};
 
 use crate::error::{Error, Result};
@@ -50,40 +50,51 @@ pub struct Unified {
     pub mount: PathBuf,
     /// This process's cgroup, below `mount`.
     pub own: String,
-    /// The controllers that a cgroup made by this process can have: for root those of the mount's
-    /// root, for others, who can enable nothing above it, those of the parent of `own`.
+    /// The controllers that a cgroup made by this process can have: for the host's root those of
+    /// the mount's root, for others, who can enable nothing above it, those of the parent of `own`.
     pub controllers: Vec<String>,
     /// Whether this process may make cgroups beside its own.
     pub writable: bool,
 }
 
 impl Cgroups {
-    /// Looks at this machine.
+    /// Looks at this machine, for a caller of whom nothing is known.
+    ///
+    /// # Errors
+    /// `/proc` does not tell this process's cgroups, or its user namespace.
+    pub fn probe() -> Result<Self> {
+        let first_namespace = ["0", "0", "4294967295"];
+        let ids = read("/proc/thread-self/uid_map")?;
+        let host = ids.split_ascii_whitespace().eq(first_namespace);
+        Self::probe_for(!(geteuid().is_root() && host))
+    }
+
+    /// Looks at this machine. A `limited` caller, who is not the host's root, is also told which
+    /// cgroups it may make; the host's root may make all.
     ///
     /// # Errors
     /// `/proc` does not tell this process's cgroups.
-    pub fn probe() -> Result<Self> {
-        let file = read("/proc/thread-self/cgroup")?;
-        let pure = statfs(ROOT).is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC);
-        let mut mounts = None;
-        if pure {
-            let unified = unified(ROOT.into(), &file, &mut mounts, true)?;
+    pub fn probe_for(limited: bool) -> Result<Self> {
+        let mut probe = Probe {
+            limited,
+            own: read("/proc/thread-self/cgroup")?,
+            directories: directories(Path::new(ROOT)),
+            mounts: None,
+        };
+        if is_cgroup(Path::new(ROOT), "/", CGROUP2_SUPER_MAGIC) {
+            let unified = probe.unified(ROOT.into(), true)?;
             return Ok(Self { legacy: Vec::new(), unified });
         }
-        let mut legacy = Vec::new();
-        for (names, own) in entries(&file).filter(|(names, _)| !names.is_empty()) {
-            legacy.extend(hierarchy(names, own, &mut mounts)?);
-        }
+        let legacy = probe.legacy()?;
         let beside = Path::new(ROOT).join("unified");
-        let unified = match legacy.is_empty() {
-            false if is_cgroup(&beside, "/", CGROUP2_SUPER_MAGIC) => {
-                unified(beside, &file, &mut mounts, false)?
-            }
-            false => None,
-            true => match table(&mut mounts)?.iter().find(|mount| mount.names.is_empty()) {
-                Some(mount) => unified(mount.point.clone(), &file, &mut mounts, true)?,
-                None => None,
-            },
+        let unified = if !legacy.is_empty() {
+            let hybrid = is_cgroup(&beside, "/", CGROUP2_SUPER_MAGIC);
+            if hybrid { probe.unified(beside, false)? } else { None }
+        } else if let Some(mount) = probe.mounts()?.iter().find(|mount| mount.names.is_empty()) {
+            let point = mount.point.clone();
+            probe.unified(point, true)?
+        } else {
+            None
         };
         Ok(Self { legacy, unified })
     }
@@ -168,8 +179,13 @@ fn directory(name: &str) -> &str {
     name.strip_prefix("name=").unwrap_or(name)
 }
 
-fn read(path: &str) -> Result<String> {
-    fs::read_to_string(path).map_err(|error| Error::io(format!("cannot read {path}"), &error))
+/// Reads a file of the kernel whole; it says nothing about its size beforehand.
+fn read(path: impl AsRef<Path>) -> Result<String> {
+    let path = path.as_ref();
+    let mut text = Vec::with_capacity(4096);
+    let file = File::open(path).and_then(|mut file| file.read_to_end(&mut text));
+    file.map_err(|error| Error::io(format!("cannot read {}", path.display()), &error))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The lines of `/proc/PID/cgroup`, cgroups(7): names of the hierarchy, path of the cgroup. The
@@ -182,53 +198,92 @@ fn entries(file: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-fn hierarchy(
-    names: &str,
-    own: &str,
-    mounts: &mut Option<Vec<Mount>>,
-) -> Result<Option<Hierarchy>> {
-    let usual = Path::new(ROOT).join(directory(names));
-    let found = if is_cgroup(&usual, own, CGROUP_SUPER_MAGIC) {
-        Some((usual, own.to_owned()))
-    } else {
-        let holds = |mount: &&Mount| {
-            !mount.names.is_empty() && names.split(',').all(|n| mount.names.iter().any(|m| m == n))
-        };
-        table(mounts)?.iter().find(holds).map(|mount| (mount.point.clone(), mount.below(own)))
-    };
-    Ok(found.map(|(mount, own)| Hierarchy {
-        name: names.to_owned(),
-        controllers: controllers(names),
-        writable: is_writable(&mount, &own),
-        mount,
-        own,
-    }))
+/// The names of the real directories here: `cpu` is often a symbolic link to `cpu,cpuacct`.
+fn directories(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let real = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    real.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
-/// `alone` when there is no cgroup v1: then a container's cgroup lies beside this process's.
-fn unified(
-    mount: PathBuf,
-    file: &str,
-    mounts: &mut Option<Vec<Mount>>,
-    alone: bool,
-) -> Result<Option<Unified>> {
-    let Some((_, path)) = entries(file).find(|(names, _)| names.is_empty()) else {
-        return Ok(None);
-    };
-    let mut own = path.to_owned();
-    if !is_cgroup(&mount, path, CGROUP2_SUPER_MAGIC) {
-        let here = |entry: &&Mount| entry.names.is_empty() && entry.point == mount;
-        own = table(mounts)?.iter().find(here).map_or("/".to_owned(), |entry| entry.below(path));
+/// What is known while facts are gathered.
+struct Probe {
+    limited: bool,
+    /// `/proc/PID/cgroup` of this process.
+    own: String,
+    /// Directories in [`ROOT`].
+    directories: Vec<String>,
+    /// The mount table, once it was needed.
+    mounts: Option<Vec<Mount>>,
+}
+
+impl Probe {
+    fn mounts(&mut self) -> Result<&[Mount]> {
+        let mounts = match self.mounts.take() {
+            Some(mounts) => mounts,
+            None => parse(&read("/proc/thread-self/mountinfo")?),
+        };
+        Ok(self.mounts.insert(mounts))
     }
-    let beside = if alone { parent(&own) } else { own.as_str() }.to_owned();
-    let top = if geteuid().is_root() { "/" } else { beside.as_str() };
-    let list = fs::read_to_string(join(&mount, top).join("cgroup.controllers")).unwrap_or_default();
-    Ok(Some(Unified {
-        controllers: list.split_ascii_whitespace().map(str::to_owned).collect(),
-        writable: is_writable(&mount, &beside),
-        mount,
-        own,
-    }))
+
+    fn legacy(&mut self) -> Result<Vec<Hierarchy>> {
+        let own = std::mem::take(&mut self.own);
+        let mut found = Vec::new();
+        for (names, path) in entries(&own).filter(|(names, _)| !names.is_empty()) {
+            found.extend(self.hierarchy(names, path)?);
+        }
+        self.own = own;
+        Ok(found)
+    }
+
+    fn hierarchy(&mut self, names: &str, own: &str) -> Result<Option<Hierarchy>> {
+        let usual = Path::new(ROOT).join(directory(names));
+        let real = self.directories.iter().any(|name| name == directory(names));
+        let found = if real && is_cgroup(&usual, own, CGROUP_SUPER_MAGIC) {
+            Some((usual, own.to_owned()))
+        } else {
+            let holds = |mount: &&Mount| {
+                let has = |name| mount.names.iter().any(|known| known == name);
+                !mount.names.is_empty() && names.split(',').all(has)
+            };
+            self.mounts()?.iter().find(holds).map(|mount| (mount.point.clone(), mount.below(own)))
+        };
+        Ok(found.map(|(mount, own)| Hierarchy {
+            name: names.to_owned(),
+            controllers: controllers(names),
+            writable: self.may_write(&mount, &own),
+            mount,
+            own,
+        }))
+    }
+
+    /// `alone` when there is no cgroup v1: then a container's cgroup lies beside this process's.
+    fn unified(&mut self, mount: PathBuf, alone: bool) -> Result<Option<Unified>> {
+        let line = entries(&self.own).find(|(names, _)| names.is_empty());
+        let Some(path) = line.map(|(_, path)| path.to_owned()) else { return Ok(None) };
+        let own = if is_cgroup(&mount, &path, CGROUP2_SUPER_MAGIC) {
+            path
+        } else {
+            let here = |entry: &&Mount| entry.names.is_empty() && entry.point == mount;
+            let entry = self.mounts()?.iter().find(here);
+            entry.map_or("/".to_owned(), |entry| entry.below(&path))
+        };
+        let beside = if alone { parent(&own) } else { own.as_str() }.to_owned();
+        let top = if self.limited { beside.as_str() } else { "/" };
+        let list = read(join(&mount, top).join("cgroup.controllers")).unwrap_or_default();
+        Ok(Some(Unified {
+            controllers: list.split_ascii_whitespace().map(str::to_owned).collect(),
+            writable: self.may_write(&mount, &beside),
+            mount,
+            own,
+        }))
+    }
+
+    /// Asks with the effective ids; a file system mounted read-only says no as well.
+    fn may_write(&self, mount: &Path, path: &str) -> bool {
+        let access = AccessFlags::W_OK | AccessFlags::X_OK;
+        let ask = || faccessat(AT_FDCWD, &join(mount, path), access, AtFlags::AT_EACCESS);
+        !self.limited || ask().is_ok()
+    }
 }
 
 /// A cgroup's directory.
@@ -239,22 +294,9 @@ pub fn join(mount: &Path, path: &str) -> PathBuf {
     }
 }
 
-/// Whether this is a directory of such a file system, reached without a symbolic link: `cpu` is
-/// often one that leads to `cpu,cpuacct`.
+/// Whether a cgroup can be seen there.
 fn is_cgroup(mount: &Path, own: &str, magic: FsType) -> bool {
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
-    openat2(AT_FDCWD, &join(mount, own), how)
-        .and_then(fstatfs)
-        .is_ok_and(|fs| fs.filesystem_type() == magic)
-}
-
-/// Asks with the effective ids; a file system mounted read-only says no as well.
-fn is_writable(mount: &Path, path: &str) -> bool {
-    let access = AccessFlags::W_OK | AccessFlags::X_OK;
-    let answer = faccessat(AT_FDCWD, &join(mount, path), access, AtFlags::AT_EACCESS);
-    answer != Err(Errno::EACCES) && answer != Err(Errno::EROFS) && answer != Err(Errno::EPERM)
+    statfs(&join(mount, own)).is_ok_and(|fs| fs.filesystem_type() == magic)
 }
 
 /// A mount of cgroups: a line of the mount table.
@@ -276,15 +318,6 @@ impl Mount {
             Err(_) => "/".to_owned(),
         }
     }
-}
-
-/// The cgroup mounts of the mount table, which is read at the first need.
-fn table(mounts: &mut Option<Vec<Mount>>) -> Result<&[Mount]> {
-    let read_now = match mounts.take() {
-        Some(mounts) => mounts,
-        None => parse(&read("/proc/thread-self/mountinfo")?),
-    };
-    Ok(mounts.insert(read_now))
 }
 
 /// proc_pid_mountinfo(5): `ID PARENT DEV ROOT POINT OPTIONS [FIELDS…] - TYPE SOURCE SUPER`.
@@ -351,10 +384,15 @@ mod tests {
     #[test]
     fn a_hierarchy_at_an_unusual_place_is_found_in_the_mount_table() {
         let line = "40 1 0:30 /pod /opt/cg rw - cgroup cgroup rw,nowhere,xattr\n";
-        let mut mounts = Some(parse(line));
-        let found = hierarchy("nowhere", "/pod/me", &mut mounts).unwrap().unwrap();
+        let mut probe = Probe {
+            limited: false,
+            own: String::new(),
+            directories: vec!["nowhere".to_owned()],
+            mounts: Some(parse(line)),
+        };
+        let found = probe.hierarchy("nowhere", "/pod/me").unwrap().unwrap();
         assert_eq!((found.mount, found.own), (PathBuf::from("/opt/cg"), "/me".to_owned()));
-        assert_eq!(hierarchy("elsewhere", "/", &mut mounts).unwrap(), None);
+        assert_eq!(probe.hierarchy("elsewhere", "/").unwrap(), None);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind as Io, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use libcontainer::spec::Spec;
@@ -26,8 +25,8 @@ pub(crate) fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let text = serde_json::to_string_pretty(&spec).map_err(|error| {
         Error::new(ErrorKind::Config, format!("cannot write the spec: {error}"))
     })?;
-    let path =
-        invocation.flags.path(&BUNDLE).unwrap_or_else(|| PathBuf::from(".")).join("config.json");
+    let bundle = invocation.flags.path(&BUNDLE).unwrap_or_default();
+    let path = bundle.join("config.json");
     let shown = path.display();
     let mut file = File::create_new(&path).map_err(|error| match error.kind() {
         Io::AlreadyExists => {

@@ -5,8 +5,8 @@
 
 use core::ffi::CStr;
 
-use super::raw::{self, Errno, Nr, Result, address};
 use super::Fd;
+use super::raw::{self, Errno, Nr, Result, address};
 
 const PROG_LOAD: usize = 5;
 const PROG_ATTACH: usize = 8;
@@ -101,10 +101,8 @@ pub fn attach_device_program(cgroup: i32, program: i32, replaced: Option<i32>) -
 
 /// BPF_PROG_DETACH.
 pub fn detach_device_program(cgroup: i32, program: i32) -> Result<()> {
-    let mut attributes = Attributes::new()
-        .descriptor(0, cgroup)
-        .descriptor(4, program)
-        .word(8, CGROUP_DEVICE);
+    let mut attributes =
+        Attributes::new().descriptor(0, cgroup).descriptor(4, program).word(8, CGROUP_DEVICE);
     // SAFETY: the members are numbers only.
     unsafe { attributes.call(PROG_DETACH) }.map(drop)
 }

@@ -1,0 +1,134 @@
+//! Init has no dependencies, so its numbers of system calls and flags are its own. Here they are
+//! compared with the libc crate's.
+
+use libcontainer_init::sys::{self, Nr, file, mount, namespace, path};
+
+/// Compares a number of ours with libc's, whatever its type there.
+macro_rules! same {
+    ($($ours:expr => $libc:ident),* $(,)?) => {
+        $( assert_eq!(i128::from($ours), libc::$libc as i128, stringify!($libc)); )*
+    };
+}
+
+#[test]
+fn system_calls_have_the_kernels_numbers() {
+    for nr in Nr::ALL {
+        let expected = match nr.name() {
+            "accept4" => libc::SYS_accept4,
+            "bpf" => libc::SYS_bpf,
+            "capget" => libc::SYS_capget,
+            "capset" => libc::SYS_capset,
+            "chroot" => libc::SYS_chroot,
+            "clone" => libc::SYS_clone,
+            "clone3" => libc::SYS_clone3,
+            "close" => libc::SYS_close,
+            "close_range" => libc::SYS_close_range,
+            "dup3" => libc::SYS_dup3,
+            "execve" => libc::SYS_execve,
+            "execveat" => libc::SYS_execveat,
+            "exit_group" => libc::SYS_exit_group,
+            "faccessat2" => libc::SYS_faccessat2,
+            "fchdir" => libc::SYS_fchdir,
+            "fchmod" => libc::SYS_fchmod,
+            "fchown" => libc::SYS_fchown,
+            "fchownat" => libc::SYS_fchownat,
+            "fcntl" => libc::SYS_fcntl,
+            "fsconfig" => libc::SYS_fsconfig,
+            "fsmount" => libc::SYS_fsmount,
+            "fsopen" => libc::SYS_fsopen,
+            "fstatfs" => libc::SYS_fstatfs,
+            "getcwd" => libc::SYS_getcwd,
+            "getdents64" => libc::SYS_getdents64,
+            "getpid" => libc::SYS_getpid,
+            "ioctl" => libc::SYS_ioctl,
+            "keyctl" => libc::SYS_keyctl,
+            "lseek" => libc::SYS_lseek,
+            "memfd_create" => libc::SYS_memfd_create,
+            "mkdirat" => libc::SYS_mkdirat,
+            "mknodat" => libc::SYS_mknodat,
+            "mmap" => libc::SYS_mmap,
+            "mount_setattr" => libc::SYS_mount_setattr,
+            "move_mount" => libc::SYS_move_mount,
+            "munmap" => libc::SYS_munmap,
+            "open_tree" => libc::SYS_open_tree,
+            "openat2" => libc::SYS_openat2,
+            "pidfd_open" => libc::SYS_pidfd_open,
+            "pidfd_send_signal" => libc::SYS_pidfd_send_signal,
+            "pivot_root" => libc::SYS_pivot_root,
+            "ppoll" => libc::SYS_ppoll,
+            "prctl" => libc::SYS_prctl,
+            "prlimit64" => libc::SYS_prlimit64,
+            "read" => libc::SYS_read,
+            "readlinkat" => libc::SYS_readlinkat,
+            "recvmsg" => libc::SYS_recvmsg,
+            "rt_sigaction" => libc::SYS_rt_sigaction,
+            "rt_sigprocmask" => libc::SYS_rt_sigprocmask,
+            "sendfile" => libc::SYS_sendfile,
+            "sendmsg" => libc::SYS_sendmsg,
+            "setdomainname" => libc::SYS_setdomainname,
+            "setgroups" => libc::SYS_setgroups,
+            "sethostname" => libc::SYS_sethostname,
+            "setns" => libc::SYS_setns,
+            "setresgid" => libc::SYS_setresgid,
+            "setresuid" => libc::SYS_setresuid,
+            "setsid" => libc::SYS_setsid,
+            "socket" => libc::SYS_socket,
+            "statx" => libc::SYS_statx,
+            "symlinkat" => libc::SYS_symlinkat,
+            "umask" => libc::SYS_umask,
+            "umount2" => libc::SYS_umount2,
+            "unlinkat" => libc::SYS_unlinkat,
+            "unshare" => libc::SYS_unshare,
+            "utimensat" => libc::SYS_utimensat,
+            "waitid" => libc::SYS_waitid,
+            "write" => libc::SYS_write,
+            other => panic!("{other} is not compared with libc"),
+        };
+        assert_eq!(nr.number() as libc::c_long, expected, "{}", nr.name());
+    }
+}
+
+#[test]
+fn flags_have_the_kernels_values() {
+    same! {
+        path::O_PATH => O_PATH,
+        path::O_CREAT => O_CREAT,
+        path::O_EXCL => O_EXCL,
+        path::O_NOCTTY => O_NOCTTY,
+        path::O_NONBLOCK => O_NONBLOCK,
+        path::O_DIRECTORY => O_DIRECTORY,
+        path::O_NOFOLLOW => O_NOFOLLOW,
+        path::O_RDWR => O_RDWR,
+        file::O_CLOEXEC => O_CLOEXEC,
+        file::AT_EMPTY_PATH => AT_EMPTY_PATH,
+        file::AT_SYMLINK_NOFOLLOW => AT_SYMLINK_NOFOLLOW,
+        path::AT_FDCWD => AT_FDCWD,
+        mount::ATTR_RDONLY => MOUNT_ATTR_RDONLY,
+        mount::ATTR_NOSUID => MOUNT_ATTR_NOSUID,
+        mount::ATTR_NODEV => MOUNT_ATTR_NODEV,
+        mount::ATTR_NOEXEC => MOUNT_ATTR_NOEXEC,
+        mount::ATTR_ATIME => MOUNT_ATTR__ATIME,
+        mount::ATTR_NOATIME => MOUNT_ATTR_NOATIME,
+        mount::ATTR_STRICTATIME => MOUNT_ATTR_STRICTATIME,
+        mount::ATTR_NODIRATIME => MOUNT_ATTR_NODIRATIME,
+        mount::ATTR_NOSYMFOLLOW => MOUNT_ATTR_NOSYMFOLLOW,
+        mount::SHARED => MS_SHARED,
+        mount::SLAVE => MS_SLAVE,
+        mount::PRIVATE => MS_PRIVATE,
+        mount::UNBINDABLE => MS_UNBINDABLE,
+        namespace::NEWNS => CLONE_NEWNS,
+        namespace::NEWPID => CLONE_NEWPID,
+        namespace::NEWNET => CLONE_NEWNET,
+        namespace::NEWIPC => CLONE_NEWIPC,
+        namespace::NEWUTS => CLONE_NEWUTS,
+        namespace::NEWUSER => CLONE_NEWUSER,
+        namespace::NEWCGROUP => CLONE_NEWCGROUP,
+        namespace::FS => CLONE_FS,
+        sys::Errno::ELOOP.0 => ELOOP,
+        sys::Errno::ENOSYS.0 => ENOSYS,
+        sys::Errno::EPROTO.0 => EPROTO,
+        sys::Errno::ETIMEDOUT.0 => ETIMEDOUT,
+        path::FileSystem::PROC.0 => PROC_SUPER_MAGIC,
+        path::FileSystem::SYSFS.0 => SYSFS_MAGIC,
+    }
+}
