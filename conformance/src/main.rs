@@ -30,7 +30,7 @@ use clause::{Check, Clause};
 use expect::Expected;
 use machine::Machine;
 use options::{Options, USAGE, value_for};
-use report::{Column, Counts};
+use report::{Column, Counts, Format, Status};
 use runner::Runner;
 use runtime::Runtime;
 
@@ -97,7 +97,12 @@ fn compare(
     for subject in subjects? {
         let (name, runtime) = (subject.runtime.name.clone(), runner.describe(&subject.runtime));
         eprintln!("conformance: {runtime}");
-        let rows = runner.rows(subject.runtime, &subject.expected, clauses, |_| {})?;
+        // The table has no room for what was seen.
+        let rows = runner.rows(subject.runtime, &subject.expected, clauses, |row| {
+            if matches!(row.status, Status::Fail { known: None, .. }) {
+                eprint!("{}", report::row(Format::Table, 0, row));
+            }
+        })?;
         columns.push(Column { name, runtime, rows });
     }
     print!("{}", report::comparison(options.format, &columns));

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 /// The programs that busybox is linked to in a root file system.
-const APPLETS: &[&str] = &[
+pub(crate) const APPLETS: &[&str] = &[
     "ash",
     "awk",
     "base64",

@@ -17,6 +17,7 @@ pub mod config;
 pub mod console;
 pub mod container;
 pub mod differences;
+pub mod engine;
 pub mod inside;
 pub mod race;
 pub mod runtime;

@@ -319,6 +319,19 @@ impl Call {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).expect("kill");
     }
 
+    /// What it wrote to stderr, if it has ended already.
+    pub fn ended(&mut self) -> Option<String> {
+        matches!(self.child.try_wait(), Ok(Some(_))).then(|| read(&self.err))
+    }
+
+    /// Gives it a time to end; after that it is killed.
+    pub fn end_within(mut self, time: Duration) {
+        let deadline = Instant::now() + time;
+        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Waits for its end. The test fails when that takes too long.
     #[track_caller]
     pub fn wait(mut self) -> Outcome {

@@ -224,8 +224,8 @@ impl Scene {
         }
     }
 
-    /// Removes the scene's directory, whatever was mounted there.
-    fn clear(&self) {
+    /// Unmounts on the host whatever an engine has left mounted below the scene's directory.
+    pub fn unmount_all(&self) {
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let points = table.lines().filter_map(|line| line.split(' ').nth(4));
         let mut below: Vec<&str> = points.filter(|p| Path::new(p).starts_with(&self.dir)).collect();
@@ -233,6 +233,11 @@ impl Scene {
         for point in below {
             let _ = umount2(point, MntFlags::MNT_DETACH);
         }
+    }
+
+    /// Removes the scene's directory.
+    fn clear(&self) {
+        self.unmount_all();
         let _ = fs::remove_dir_all(&self.dir);
         let mut open = OPEN.lock().expect("no test panics while it holds this");
         *open -= 1;

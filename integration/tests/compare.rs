@@ -38,6 +38,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("status Vm", "chance"),
     ("status Rss", "chance"),
     ("status SigQ", "chance"),
+    ("status FDSize", "how many descriptors the process ever had"),
     ("status SigIgn", "runc keeps what the caller ignores"),
     ("status Cpus_allowed", "the same CPUs, in another form after a move between cgroups"),
 ];
@@ -61,7 +62,7 @@ part net; ip addr
 part oom; cat /proc/self/oom_score_adj
 part session; cut -d ' ' -f 5,6,7 /proc/1/stat
 part umask; umask
-part args; tr '\0' ' ' </proc/1/cmdline
+part args; tr '\0' ' ' </proc/1/cmdline; echo
 part devices; cat /sys/fs/cgroup/devices/devices.list | sort
 part root; stat -c '%n %F %a %u %g' / /*
 part write; touch /new; echo x >/proc/sys/kernel/domainname; echo $?

@@ -9,6 +9,8 @@ use crate::spec::Spec;
 
 /// The largest `config.json` that is read, in bytes. The largest real ones have some 100 KB.
 const MAX: u64 = 32 << 20;
+/// Room for a usual one, so that it is read in one call.
+const USUAL: usize = 32 << 10;
 
 /// A bundle, its configuration read once: later changes of the file have no effect.
 #[derive(Debug, Clone)]
@@ -55,7 +57,7 @@ impl Bundle {
                 .kind_is(ErrorKind::Input)
                 .path(config)
         };
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(USUAL);
         let file = File::open(config).map_err(|error| fail(&error))?;
         file.take(MAX + 1).read_to_end(&mut text).map_err(|error| fail(&error))?;
         if text.len() as u64 > MAX {

@@ -40,6 +40,8 @@ pub struct Config {
     pub sysctl: Vec<(String, String, String)>,
     /// The process.
     pub process: Process,
+    /// Whether there is one: without, the container can be created but not started.
+    pub has_process: bool,
     /// The terminal, when the process has one.
     pub console: Option<Console>,
     /// Hooks.
@@ -243,8 +245,8 @@ pub struct Process {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
-    /// umask(2).
-    pub umask: u32,
+    /// umask(2), when configured.
+    pub umask: Option<u32>,
     /// Resource limits, with their index in the configuration.
     pub limits: Vec<(u32, Limit)>,
     /// Capability sets.

@@ -14,11 +14,11 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use libcontainer::ErrorKind;
 use libcontainer::cgroup::Cgroup;
 use libcontainer::task::cgroup::OnMissing;
+use libcontainer::{Cgroups, ErrorKind};
 
-use scene::{Guest, Top, read, skip, without_v1, write};
+use scene::{Guest, Top, not_root, read, skip, with_mounts, without_v1, write};
 
 const LIMITS: &str = r#"{
     "memory": {"limit":33554432,"reservation":16777216,"swap":67108864,"swappiness":10,
@@ -155,7 +155,7 @@ fn an_empty_cgroup_is_used_and_a_frozen_one_is_not() {
 
 #[test]
 fn a_limit_that_cannot_be_set_leaves_nothing() {
-    if without_v1() {
+    if not_root() {
         return;
     }
     let top = Top::new("fail");
@@ -169,7 +169,7 @@ fn a_limit_that_cannot_be_set_leaves_nothing() {
 
 #[test]
 fn a_failure_leaves_what_was_there_before() {
-    if without_v1() {
+    if not_root() {
         return;
     }
     let top = Top::new("keep");
@@ -251,6 +251,32 @@ fn stragglers_and_cgroups_below_go_with_the_container() {
 }
 
 #[test]
+fn without_v2_even_what_forks_all_the_time_is_killed() {
+    let test = "without_v2_even_what_forks_all_the_time_is_killed";
+    let script = "mountpoint -q /sys/fs/cgroup/unified && umount /sys/fs/cgroup/unified || true";
+    if without_v1() || !with_mounts(test, script) {
+        return;
+    }
+    let top = Top::new("forks");
+    assert_eq!(top.facts.unified, None);
+    let (open, _) = Cgroup::create(&top.plan("c", r#"{"pids":{"limit":60}}"#)).unwrap();
+    assert!(open.unified_dir().unwrap().is_none());
+    let forks = "trap '' TERM; f() { f & sleep 0.01; f; }; f 2>/dev/null";
+    for frozen in [false, true] {
+        let mut guest = Guest::enter(&open, forks);
+        while open.cgroup().pids().unwrap().len() < 20 {}
+        if frozen {
+            write(&top.dir("freezer", "c").join("freezer.state"), "FROZEN");
+        }
+        open.cgroup().kill().unwrap();
+        assert_eq!(guest.killed_by(), Some(9));
+        assert!(!open.cgroup().frozen());
+    }
+    open.cgroup().remove().unwrap();
+    assert_eq!(top.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn a_tree_deeper_than_there_are_descriptors_is_removed() {
     if without_v1() {
         return;
@@ -274,7 +300,7 @@ fn a_tree_deeper_than_there_are_descriptors_is_removed() {
 
 #[test]
 fn directories_above_go_with_the_last_container_below() {
-    if without_v1() {
+    if not_root() {
         return;
     }
     let top = Top::new("shared");
@@ -290,7 +316,7 @@ fn directories_above_go_with_the_last_container_below() {
 
 #[test]
 fn containers_come_and_go_at_once_below_one_parent() {
-    if without_v1() {
+    if not_root() {
         return;
     }
     let top = Top::new("race");
@@ -306,6 +332,33 @@ fn containers_come_and_go_at_once_below_one_parent() {
             });
         }
     });
+}
+
+#[test]
+fn a_symbolic_link_in_place_of_a_hierarchy_is_not_taken_for_it() {
+    let script = "cd /sys/fs/cgroup && mkdir /dev/shm/keel-$$ && mount --move . /dev/shm/keel-$$ && \
+                  mount -t tmpfs none /sys/fs/cgroup && cd /sys/fs/cgroup && mkdir other devices && \
+                  mount --bind /dev/shm/keel-$$/memory other && ln -s other memory && \
+                  mount --bind /dev/shm/keel-$$/devices devices && \
+                  umount -l /dev/shm/keel-$$ && rmdir /dev/shm/keel-$$";
+    if without_v1()
+        || !with_mounts("a_symbolic_link_in_place_of_a_hierarchy_is_not_taken_for_it", script)
+    {
+        return;
+    }
+    let facts = Cgroups::probe().unwrap();
+    let mount = |name: &str| {
+        let hierarchy = facts.legacy.iter().find(|hierarchy| hierarchy.name == name);
+        hierarchy.map(|hierarchy| hierarchy.mount.clone())
+    };
+    assert_eq!(mount("memory"), Some("/sys/fs/cgroup/other".into()));
+    assert_eq!(mount("devices"), Some("/sys/fs/cgroup/devices".into()));
+    assert_eq!(mount("pids"), None, "not mounted here");
+    let top = Top::new("link");
+    let plan = top.plan("c", r#"{"memory":{"limit":33554432}}"#);
+    let (open, _) = Cgroup::create(&plan).unwrap();
+    assert_eq!(top.read("memory", "c", "memory.limit_in_bytes"), "33554432");
+    open.cgroup().remove().unwrap();
 }
 
 #[test]

@@ -190,9 +190,11 @@ fn maps(entries: &[(u32, u32, u32)]) -> Value {
 fn new(case: &Case<'_>) -> Outcome {
     let file = file_of(case.topic)?;
     let own = own(file)?;
-    let mut bundle = case.bundle()?;
-    add(&mut bundle, case.topic);
-    let (first, second) = (case.idle(&mut bundle)?, case.idle(&mut bundle)?);
+    // Each with a cgroup of its own: a runtime may refuse one that is in use.
+    let (mut one, mut other) = (case.bundle()?, case.bundle()?);
+    add(&mut one, case.topic);
+    add(&mut other, case.topic);
+    let (first, second) = (case.idle(&mut one)?, case.idle(&mut other)?);
     let (first, second) = (first.namespace(file)?, second.namespace(file)?);
     ensure!(first != own, "the namespace is the runtime's");
     ensure!(first != second, "two containers share it");

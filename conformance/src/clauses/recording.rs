@@ -135,11 +135,12 @@ pub(crate) fn write_program(path: &Path, content: &str) -> Outcome {
 }
 
 /// A hook that runs a script with the host's busybox, or with the container's for a hook of the
-/// kind that is called there.
+/// kind that is called there. It reads the state first: a runtime that does not survive a hook
+/// that never does would fail by chance.
 pub(crate) fn shell_hook(case: &Case<'_>, kind: &str, script: &str) -> Value {
     let host = case.ground.machine.busybox.display().to_string();
     let path = if kind == "startContainer" { "/bin/busybox".to_owned() } else { host };
-    let script = format!("export PATH=/bin:/usr/bin:/sbin:/usr/sbin; {script}");
+    let script = format!("export PATH=/bin:/usr/bin:/sbin:/usr/sbin; cat > /dev/null; {script}");
     json!({"path": path, "args": ["sh", "-c", script]})
 }
 

@@ -154,8 +154,24 @@ steps! {
         /// See [`flag`].
         flags: u32,
     }
-    /// Changes the attributes of a mount that is there (option `remount`).
-    Remount { target: Str, set: u32, clear: u32, set_all: u32, clear_all: u32, propagation: Numbers }
+    /// Changes the attributes of a mount that is there (option `remount`), and with `data` the
+    /// parameters of its file system.
+    Remount {
+        /// The mount, in the container.
+        target: Str,
+        /// Parameters of the file system.
+        data: List,
+        /// Attributes to set on it.
+        set: u32,
+        /// Attributes to clear on it.
+        clear: u32,
+        /// Attributes to set on the whole tree.
+        set_all: u32,
+        /// Attributes to clear on the whole tree.
+        clear_all: u32,
+        /// Propagation types to take, in order.
+        propagation: Numbers,
+    }
     /// Makes a mount that an earlier step kept read-only, now that its files are made.
     MakeReadonly { mount: Slot }
     /// A symbolic link, made when nothing is there; `replace` removes what is there.
@@ -197,6 +213,8 @@ steps! {
     Home { uid: u32 }
     /// umask(2).
     Umask { mask: u32 }
+    /// umask(2) as the caller of the runtime had it.
+    CallersUmask {}
     /// Drops all but these capabilities from the bounding set.
     BoundingSet { keep: u64 }
     /// Switches groups, group and user, keeping permitted capabilities. `groups_denied` is set where

@@ -35,6 +35,7 @@ fn system_calls_have_the_kernels_numbers() {
             "fcntl" => libc::SYS_fcntl,
             "fsconfig" => libc::SYS_fsconfig,
             "fsmount" => libc::SYS_fsmount,
+            "fspick" => libc::SYS_fspick,
             "fsopen" => libc::SYS_fsopen,
             "fstatfs" => libc::SYS_fstatfs,
             "getcwd" => libc::SYS_getcwd,

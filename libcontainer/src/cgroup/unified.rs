@@ -31,14 +31,17 @@ pub(super) fn enable(place: &Place, needed: &[&str]) -> Result<()> {
     }
     for path in way.iter().rev() {
         let (dir, missing) = missing(place, path)?;
-        let all: Vec<String> = missing.iter().map(|controller| format!("+{controller}")).collect();
-        if all.is_empty() || dir.write(CONTROL, &all.join(" ")).is_ok() {
+        // Controllers of threads could be enabled all the same, but that would make a threaded tree
+        // of it, where the container's cgroup takes no process.
+        let busy = !missing.is_empty() && holds_processes(&dir);
+        if missing.is_empty() || (!busy && dir.write(CONTROL, &plus(&missing)).is_ok()) {
             continue;
         }
         // One that cannot be enabled prevents all others: one by one.
-        for (controller, add) in missing.iter().zip(&all) {
-            let result = dir.write(CONTROL, add);
-            if let Err(errno) = result
+        for controller in &missing {
+            let enabled =
+                if busy { Err(Errno::EBUSY) } else { dir.write(CONTROL, &plus(&[controller])) };
+            if let Err(errno) = enabled
                 && needed.contains(controller)
             {
                 return Err(refused(place, path, controller, errno));
@@ -46,6 +49,16 @@ pub(super) fn enable(place: &Place, needed: &[&str]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn plus(controllers: &[&str]) -> String {
+    controllers.iter().map(|controller| format!("+{controller} ")).collect()
+}
+
+/// Whether a cgroup has processes of its own. For the root, which has no type, it makes no
+/// difference.
+fn holds_processes(dir: &Dir) -> bool {
+    dir.read("cgroup.type").is_ok() && dir.read("cgroup.procs").is_ok_and(|pids| !pids.is_empty())
 }
 
 fn missing<'a>(place: &'a Place, path: &str) -> Result<(Dir, Vec<&'a str>)> {

@@ -120,6 +120,7 @@ impl<'a> Creation<'a> {
             owner: nix::unistd::geteuid().as_raw(),
             init: None,
             own_pids: plan.config.namespaces.creates(libcontainer_init::sys::namespace::NEWPID),
+            has_process: plan.config.has_process,
             has_hooks: bundle.spec().hooks.is_some(),
             options: options.clone(),
             cgroup: None,

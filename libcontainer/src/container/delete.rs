@@ -32,7 +32,7 @@ impl Container {
     }
 
     /// Undoes what `create` made. A container without its own PID namespace may have left processes.
-    fn destroy(self, lock: Lock) -> Result<()> {
+    pub(super) fn destroy(&self, lock: Lock) -> Result<()> {
         self.kill_all()?;
         self.await_end()?;
         if let Some(cgroup) = &self.record.cgroup {

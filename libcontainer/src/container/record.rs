@@ -44,6 +44,8 @@ pub(super) struct Record {
     pub init: Option<Identity>,
     /// Whether that process has a PID namespace of the container's own.
     pub own_pids: bool,
+    /// Whether it has a process to start.
+    pub has_process: bool,
     /// Whether it has hooks, which stand in the configuration.
     pub has_hooks: bool,
     /// The choices it was created with, for plans made later.
@@ -243,6 +245,7 @@ impl Record {
             "pid": self.init.map(|init| init.pid),
             "startTime": self.init.map(|init| init.start_time),
             "ownPids": self.own_pids,
+            "hasProcess": self.has_process,
             "hasHooks": self.has_hooks,
             "noPivot": self.options.no_pivot,
             "noNewKeyring": self.options.no_new_keyring,
@@ -275,6 +278,7 @@ impl Record {
             owner: number("owner")?.try_into().ok()?,
             init,
             own_pids: flag("ownPids")?,
+            has_process: flag("hasProcess")?,
             has_hooks: flag("hasHooks")?,
             options: Options {
                 no_pivot: flag("noPivot")?,

@@ -11,17 +11,28 @@ use libcontainer_init::message::{Cause, Message};
 impl Container {
     /// Runs the container's program, after its startContainer hooks and before its poststart hooks.
     ///
+    /// A hook that fails destroys the container (runtime.md, "Lifecycle").
+    ///
     /// # Errors
     /// It is not in the status `created`, a hook failed, or the program cannot be executed.
     pub fn start(&mut self) -> Result<()> {
         let lock = self.directory.lock(&self.id)?;
         Verb::Start.check(&self.id, self.status()?)?;
+        if !self.record.has_process {
+            let message = format!("cannot start container \"{}\": it has no process", self.id);
+            return Err(Error::new(ErrorKind::State, message).pointer_is("/process"));
+        }
         let path = self.directory.socket();
         let link = Link::new(link::connect(&path, SockType::SeqPacket)?);
-        self.await_program(&link)?;
-        let _ = std::fs::remove_file(&path);
-        let started = self.run_poststart();
-        drop(lock);
+        let started = self.await_program(&link).and_then(|()| {
+            let _ = std::fs::remove_file(&path);
+            self.run_poststart()
+        });
+        if let Err(error) = &started
+            && error.kind() == ErrorKind::Hook
+        {
+            self.destroy(lock)?;
+        }
         started
     }
 
@@ -68,7 +79,6 @@ impl Container {
         crate::plan::Plan::create(&bundle, &self.id, &self.record.options, &host)
     }
 
-    /// A failing poststart hook stops the container (runtime.md, "Lifecycle").
     fn run_poststart(&self) -> Result<()> {
         if !self.record.has_hooks {
             return Ok(());
@@ -80,10 +90,7 @@ impl Container {
         state.pid = self.record.init.map(|init| init.pid);
         (state.rootfs, state.created, state.owner) = (None, None, None);
         for hook in &list {
-            if let Err(error) = hooks::run("poststart", hook, &state) {
-                self.kill_all()?;
-                return Err(error);
-            }
+            hooks::run("poststart", hook, &state)?;
         }
         Ok(())
     }

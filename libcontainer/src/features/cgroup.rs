@@ -279,6 +279,11 @@ pub(super) struct Section<'s, 'a> {
 }
 
 impl Section<'_, '_> {
+    /// Whether the controller's hierarchy is of cgroup v1.
+    pub(super) fn is_legacy(&self) -> bool {
+        self.place.is_some_and(|place| self.sheet.places[place].is_legacy())
+    }
+
     fn pointer(&self, field: &str) -> String {
         let slash = if field.is_empty() { "" } else { "/" };
         format!("{RESOURCES}/{}{slash}{field}", self.part)

@@ -137,6 +137,7 @@ pub fn check(
         readonly_paths: masked_paths::check(&mut cx, &namespaces, "readonlyPaths"),
         sysctl: sysctl::check(&mut cx, &namespaces),
         process: process::check(&mut cx, &namespaces),
+        has_process: spec.process.is_some(),
         console: console::check(&mut cx),
         hooks: hooks::check(&mut cx),
         cgroup,

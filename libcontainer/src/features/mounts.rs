@@ -79,7 +79,7 @@ fn check_one(cx: &mut Context<'_>, index: usize) -> Option<Mount> {
         MountKind::New { fstype: kind.to_owned(), source }
     };
     check_combination(cx, &pointer, &kind, &options);
-    let data = if matches!(kind, MountKind::New { .. }) { options.data } else { Vec::new() };
+    let data = if matches!(kind, MountKind::Bind { .. }) { Vec::new() } else { options.data };
     let (attributes, propagation) = (options.attributes, options.propagation);
     Some(Mount { kind, target, attributes, data, propagation, flags, pointer })
 }
@@ -148,11 +148,11 @@ fn check_combination(
     }
     let own = options.data.len() - options.superblock;
     match kind {
-        MountKind::Bind { .. } | MountKind::Remount if own > 0 => {
+        MountKind::Bind { .. } if own > 0 => {
             let words = options.data.join(",");
-            cx.fault(&pointer, format!("\"{words}\" is no option of a bind mount or remount"));
+            cx.fault(&pointer, format!("\"{words}\" is no option of a bind mount"));
         }
-        MountKind::Bind { .. } | MountKind::Remount if options.superblock > 0 => {
+        MountKind::Bind { .. } if options.superblock > 0 => {
             let words = options.data.join(",");
             cx.warn(&pointer, format!("\"{words}\" belongs to the whole file system: not changed"));
         }
@@ -271,6 +271,7 @@ fn bind(config: &Config, steps: &mut Steps, mount: &Mount, tree: Slot) {
 fn remount(steps: &mut Steps, mount: &Mount) {
     let step = Step::Remount {
         target: steps.text(&mount.pointer, &mount.target),
+        data: steps.list(&mount.pointer, &mount.data),
         set: mount.attributes.set,
         clear: mount.attributes.clear,
         set_all: mount.attributes.set_all,

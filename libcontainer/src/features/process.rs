@@ -9,15 +9,12 @@ use crate::steps::Steps;
 
 /// Where a program is looked for when the environment has no PATH, as runc and Docker have it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// umask(2) of a container that configures none: what engines rely on.
-const UMASK: u32 = 0o022;
 
 /// `/process`.
 pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Process {
     let process = cx.process;
     if cx.spec.process.is_none() {
-        cx.fault("/process", "the process is missing");
-        return Process::default();
+        return Process { cwd: "/".to_owned(), ..Process::default() };
     }
     if process.args.first().is_none_or(String::is_empty) {
         cx.fault("/process/args", "the first argument, the program, is missing");
@@ -26,9 +23,9 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Process {
         let message = format!("the working directory \"{}\" is not absolute", process.cwd);
         cx.fault("/process/cwd", message);
     }
-    let umask = process.user.umask.unwrap_or(UMASK);
-    if umask > 0o777 {
-        cx.fault("/process/user/umask", format!("{umask} (decimal) is not a file mode mask"));
+    let umask = process.user.umask;
+    if let Some(mask) = umask.filter(|mask| *mask > 0o777) {
+        cx.fault("/process/user/umask", format!("{mask} (decimal) is not a file mode mask"));
     }
     check_ids(cx, namespaces);
     let env = environment(cx);
@@ -139,7 +136,8 @@ pub fn find_home(config: &Config, steps: &mut Steps) {
 /// The end of every plan.
 pub fn exec(config: &Config, steps: &mut Steps) {
     let process = &config.process;
-    steps.init("/process/user/umask", Step::Umask { mask: process.umask });
+    let umask = process.umask.map_or(Step::CallersUmask {}, |mask| Step::Umask { mask });
+    steps.init("/process/user/umask", umask);
     let args = steps.list("/process/args", &process.args);
     let env = steps.list("/process/env", &process.env);
     let step = Step::Exec { args, env, home: process.find_home, listen: process.listen };

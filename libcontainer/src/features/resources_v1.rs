@@ -149,14 +149,15 @@ pub(super) fn cpu_is_valid(cpu: &Cpu, section: &mut Section<'_, '_>) -> bool {
     valid
 }
 
-/// `pids`, on both versions. 0 is a limit; it is written as 1, which means the same for a process
-/// in the cgroup: it cannot fork. But one that is born there, which is how it gets into a cgroup v2,
-/// counts before it exists.
+/// `pids`, on both versions. 0 is a limit; for cgroup v2 it is written as 1, which means the same
+/// for a process in the cgroup: it cannot fork. But one that is born there, which is how init gets
+/// into a cgroup v2, counts before it exists.
 pub(super) fn pids(pids: &Pids, section: &mut Section<'_, '_>) {
+    let least = i64::from(!section.is_legacy());
     match pids.limit {
         None => {}
         Some(..0) => section.write("limit", "pids.max", "max"),
-        Some(limit) => section.write("limit", "pids.max", limit.max(1)),
+        Some(limit) => section.write("limit", "pids.max", limit.max(least)),
     }
 }
 
@@ -360,7 +361,7 @@ mod tests {
             "blockIO": {"weight":0,"leafWeight":0}, "network": {"classID":0}, "pids": {}
         }"#;
         assert_eq!(v1(zeros), Vec::<String>::new());
-        assert_eq!(v1(r#"{"pids":{"limit":0}}"#), ["pids.max 1"]);
+        assert_eq!(v1(r#"{"pids":{"limit":0}}"#), ["pids.max 0"]);
         assert_eq!(v1(r#"{"pids":{"limit":-1}}"#), ["pids.max max"]);
         assert_eq!(v1(r#"{"memory":{"swappiness":0}}"#), ["memory.swappiness 0"]);
     }

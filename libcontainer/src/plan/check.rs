@@ -29,7 +29,11 @@ pub(super) fn all(phases: &[Meeting]) -> Result<(), String> {
             walk.filled.extend(slots);
         }
     }
-    if walk.executed { Ok(()) } else { Err("the last step is not Exec".to_owned()) }
+    if walk.executed || walk.awaits_start {
+        Ok(())
+    } else {
+        Err("the last step is neither Exec nor AwaitStart".to_owned())
+    }
 }
 
 /// A message's descriptors go into slots side by side.
@@ -42,6 +46,8 @@ fn contiguous(slots: &[Slot]) -> Result<(), String> {
 struct Walk {
     spawned: bool,
     executed: bool,
+    /// The last step so far waits for the start.
+    awaits_start: bool,
     entered_root: bool,
     user_switched: bool,
     /// Slots that hold a descriptor at this point of init's column.
@@ -87,6 +93,7 @@ impl Walk {
             Step::PivotRoot {} | Step::MoveRoot {} | Step::ChangeRoot {}
         );
         self.user_switched |= matches!(step, Step::User { .. });
+        self.awaits_start = matches!(step, Step::AwaitStart { .. });
         self.executed = matches!(step, Step::Exec { .. });
         Ok(())
     }

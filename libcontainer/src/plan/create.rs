@@ -36,7 +36,9 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     }
     create.close_root();
     create.enter_cgroups();
-    create.become_user();
+    if config.has_process {
+        create.become_user();
+    }
     create.publish();
     create.start();
     create.steps
@@ -276,6 +278,9 @@ impl<'a> Create<'a> {
         let state = hooks::document(config, s, "startContainer");
         s.phase("start");
         s.init("", Step::AwaitStart { listener: self.opened.listener });
+        if !config.has_process {
+            return; // nobody starts it
+        }
         hooks::inside(config, s, "startContainer", state);
         descriptors::place(config, s, self.opened.preserved);
         limits::set(config, s);

@@ -200,6 +200,7 @@ impl<'a> Words<'a> {
             }
             Step::Close { .. } => "close what is not needed any more".to_owned(),
             Step::Umask { mask } => format!("set the umask to {mask:04o}"),
+            Step::CallersUmask {} => "set the umask to the caller's".to_owned(),
             Step::Home { uid } => format!("look up the home directory of user {uid}"),
             Step::EnterCgroups { count, .. } => format!("enter {count} cgroups"),
             Step::Hook { path, .. } => format!("run the hook {}", self.str(path)),
@@ -224,9 +225,9 @@ impl<'a> Words<'a> {
                 let changes = changes([set, clear, set_all, clear_all]);
                 format!("bind {source} to {}{changes}", self.str(target))
             }
-            Step::Remount { target, set, clear, set_all, clear_all, .. } => {
+            Step::Remount { target, data, set, clear, set_all, clear_all, .. } => {
                 let changes = changes([set, clear, set_all, clear_all]);
-                format!("remount {}{changes}", self.str(target))
+                format!("remount {}{changes}{}", self.str(target), self.parameters(data))
             }
             Step::MakeReadonly { .. } => "make the mount read-only".to_owned(),
             Step::Link { content, path, .. } => {
@@ -316,13 +317,15 @@ impl<'a> Words<'a> {
         };
         let mut text = format!("mount {} on {}", self.str(fstype), self.str(target));
         text += &changes([attributes, 0, 0, 0]);
-        if data.count > 0 {
-            text += &format!(" with {}", self.items(data).join(","));
-        }
+        text += &self.parameters(data);
         if flags & flag::COPY_UP != 0 {
             text += ", starting with what is there";
         }
         text
+    }
+
+    fn parameters(&self, data: List) -> String {
+        if data.count == 0 { String::new() } else { format!(" with {}", self.items(data).join(",")) }
     }
 
     fn str(&self, text: Str) -> String {

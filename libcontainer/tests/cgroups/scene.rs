@@ -1,7 +1,7 @@
 //! What the tests of cgroups share: a place of their own, processes in it, and reasons to skip.
 
 use std::fs::{self, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
@@ -118,9 +118,10 @@ impl Guest {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "in\n");
+        // Not a byte more: what the command says is for the test.
+        let mut line = [0; 3];
+        child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
+        assert_eq!(line, *b"in\n");
         Self(child)
     }
 
@@ -153,7 +154,7 @@ pub(crate) fn skip(reason: &str) -> bool {
     true
 }
 
-fn not_root() -> bool {
+pub(crate) fn not_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() != 0) && skip("not root")
 }
 
@@ -163,29 +164,34 @@ pub(crate) fn without_v1() -> bool {
         || (Cgroups::probe().unwrap().legacy.is_empty() && skip("no hierarchy of cgroup v1 here"))
 }
 
-/// Runs a test where cgroup v2 is all there is: `true` in there. Elsewhere it runs this program
-/// again, which must succeed.
+/// Runs a test where cgroup v2 is all there is: `true` in there.
 pub(crate) fn on_v2(test: &str) -> bool {
-    const INSIDE: &str = "KEEL_TEST_ON_V2";
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
     if not_root() {
         return false;
     }
-    let script = "mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec \"$@\"";
-    let probe = Command::new("unshare").args(["-m", "sh", "-c", script, "sh", "true"]).status();
-    if !probe.is_ok_and(|status| status.success()) {
-        skip("cannot mount cgroup v2 in a mount namespace");
+    Cgroups::probe().unwrap().legacy.is_empty()
+        || with_mounts(test, "mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+}
+
+/// Runs a test in a mount namespace that a script has changed: `true` in there. Elsewhere it runs
+/// this program again inside, which must succeed.
+pub(crate) fn with_mounts(test: &str, script: &str) -> bool {
+    const INSIDE: &str = "KEEL_TEST_INSIDE";
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let script = format!("set -e; {script}; exec \"$@\"");
+    let run = |command: &[&str]| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-m", "sh", "-c", &script, "sh"]).args(command).env(INSIDE, "1");
+        unshare.status().is_ok_and(|status| status.success())
+    };
+    if !run(&["true"]) {
+        skip("cannot prepare a mount namespace");
         return false;
     }
-    let status = Command::new("unshare")
-        .args(["-m", "sh", "-c", script, "sh"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "1")
-        .status()
-        .unwrap();
-    assert!(status.success(), "{test} failed on cgroup v2");
+    let program = std::env::current_exe().unwrap();
+    let command = [program.to_str().unwrap(), "--exact", test, "--nocapture"];
+    assert!(run(&command), "{test} failed inside");
     false
 }

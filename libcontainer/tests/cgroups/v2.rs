@@ -93,6 +93,8 @@ fn it_says_who_keeps_a_controller_from_a_container() {
     assert!(error.contains("which holds processes"), "{error}");
     assert!(!top.dir("", "p/c").is_dir());
     let (below, _) = Cgroup::create(&top.plan("p/c", "{}")).unwrap();
+    assert_eq!(top.read("", "p/c", "cgroup.type"), "domain", "and it can be entered");
+    drop(Guest::enter(&below, "exec sleep 100"));
     below.cgroup().remove().unwrap();
     drop(guest);
     open.cgroup().remove().unwrap();
@@ -142,4 +144,72 @@ fn programs_decide_about_devices_and_replace_each_other() {
     assert_eq!(access(&open, &nodes), "null kmsg full made end", "after more than can be attached");
     open.cgroup().remove().unwrap();
     fs::remove_dir_all(&nodes).unwrap();
+}
+
+#[test]
+fn every_controller_that_is_there_gets_its_limits() {
+    if !on_v2("v2::every_controller_that_is_there_gets_its_limits") {
+        return;
+    }
+    let top = Top::new("v2all");
+    let parts = [
+        ("memory", r#""memory":{"limit":33554432,"swap":67108864,"reservation":16777216}"#),
+        ("cpu", r#""cpu":{"shares":512,"quota":50000,"period":200000,"burst":1000}"#),
+        ("pids", r#""pids":{"limit":0}"#),
+        ("io", r#""blockIO":{"weight":500}"#),
+    ];
+    let there =
+        |name: &str| top.facts.unified.as_ref().unwrap().controllers.iter().any(|c| c == name);
+    let mut members = Vec::new();
+    for (controller, part) in parts {
+        if there(controller) {
+            members.push(part);
+        } else {
+            skip(&format!("cgroup v2 has no controller {controller} here"));
+        }
+    }
+    let (open, warnings) =
+        Cgroup::create(&top.plan("a/b", &format!("{{{}}}", members.join(",")))).unwrap();
+    let expected = [
+        ("memory.max", "33554432"),
+        ("memory.swap.max", "33554432"),
+        ("memory.low", "16777216"),
+        ("cpu.weight", "59"),
+        ("cpu.max", "50000 200000"),
+        ("cpu.max.burst", "1000"),
+        ("pids.max", "1"),
+    ];
+    for (file, value) in expected.iter().filter(|(file, _)| there(file.split('.').next().unwrap()))
+    {
+        assert_eq!(top.read("", "a/b", file), *value, "{file}");
+    }
+    if there("io") {
+        let file = ["io.bfq.weight", "io.weight"].map(|name| top.dir("", "a/b").join(name));
+        let file = file.iter().find(|path| path.is_file()).unwrap();
+        let weight = crate::scene::read(file);
+        assert!(weight == "default 500" || weight == "default 4950", "{weight}");
+    }
+    assert_eq!(warnings, []);
+    open.cgroup().remove().unwrap();
+    assert_eq!(top.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn limits_that_depend_on_each_other_are_set_in_an_old_cgroup_too() {
+    if !on_v2("v2::limits_that_depend_on_each_other_are_set_in_an_old_cgroup_too") {
+        return;
+    }
+    let top = Top::new("v2old");
+    if !top.facts.unified.as_ref().unwrap().controllers.iter().any(|c| c == "cpu") {
+        skip("cgroup v2 has no controller cpu here");
+        return;
+    }
+    let create =
+        |cpu: &str| Cgroup::create(&top.plan("c", &format!(r#"{{"cpu":{cpu}}}"#))).unwrap().0;
+    let open = create(r#"{"idle":1,"quota":5000,"period":100000,"burst":5000}"#);
+    create(r#"{"idle":0,"shares":2048,"quota":2000,"period":100000,"burst":2000}"#);
+    assert_eq!(top.read("", "c", "cpu.weight"), "174");
+    assert_eq!(top.read("", "c", "cpu.max"), "2000 100000");
+    assert_eq!(top.read("", "c", "cpu.max.burst"), "2000");
+    open.cgroup().remove().unwrap();
 }

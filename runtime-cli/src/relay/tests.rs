@@ -126,6 +126,7 @@ fn what_was_written_just_before_the_end_arrives() {
     for round in 0..50 {
         let mut scene = scene();
         let sent = format!("the last words of {round}\n");
+        copy_until(&mut scene.relay, |relay| !relay.readable);
         scene.slave.take().unwrap().write_all(sent.as_bytes()).unwrap();
         scene.relay.end();
         copy_until(&mut scene.relay, Relay::is_done);

@@ -4,7 +4,7 @@
 //! comes from the master itself (CVE-2025-52565), and /dev/console is a file that init makes or
 //! finds without following a link (CVE-2026-88264).
 
-use super::target::{self, Leaf};
+use super::target;
 use super::{Done, Init};
 use crate::message::{Cause, Message, Refusal};
 use crate::sys::path::{self, FileSystem, O_NOCTTY, O_NOFOLLOW, O_PATH, O_RDWR, Resolve};
@@ -46,7 +46,8 @@ impl Init {
         let open = || path::open(dir.raw(), name.as_c_str(), flags, 0, Resolve::Beneath);
         let target = match open() {
             Err(failure) if failure.is(Errno::ENOENT) => {
-                target::make(dir.raw(), name.as_c_str(), Leaf::File, Resolve::Beneath)?
+                target::make_file(dir.raw(), name.as_c_str())?;
+                open()?
             }
             result => result?,
         };

@@ -50,6 +50,8 @@ struct Init {
     /// The program that [`Step::FindProgram`] found.
     program: Option<&'static CStr>,
     working_dir_set: bool,
+    /// The umask init was started with.
+    callers_umask: u32,
     /// More about a failure than its errno.
     detail: Detail,
 }
@@ -86,10 +88,10 @@ pub fn main() -> ! {
         home: home::Home::default(),
         program: None,
         working_dir_set: false,
+        // Modes of what init makes are the configuration's, whatever the caller's umask.
+        callers_umask: process::set_umask(0).unwrap_or(0o022),
         detail: Detail { text: [0; DETAIL], len: 0 },
     };
-    // Modes of what init makes are the configuration's, whatever the caller's umask.
-    let _ = process::set_umask(0);
     for index in 0..init.plan.len() {
         let step = init.plan.words(index).and_then(Step::decode);
         let done = step.map_or(Err(Cause::Refused(Refusal::BadPlan)), |step| init.perform(&step));
@@ -162,7 +164,8 @@ impl Init {
             Step::EnterCgroups { first, count } => self.enter_cgroups(first, count),
             Step::WorkingDir { path, create, early } => self.working_dir(path, create, early),
             Step::Home { uid } => self.find_home(uid),
-            Step::Umask { mask } => Ok(process::set_umask(mask)?),
+            Step::Umask { mask } => Ok(process::set_umask(mask).map(drop)?),
+            Step::CallersUmask {} => Ok(process::set_umask(self.callers_umask).map(drop)?),
             Step::BoundingSet { keep } => Ok(crate::sys::caps::limit_bounding(keep)?),
             Step::User { uid, gid, groups, groups_denied } => {
                 self.switch_user(uid, gid, groups, groups_denied)

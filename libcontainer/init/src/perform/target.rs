@@ -17,6 +17,9 @@ const MAX: usize = 4096;
 /// How many components are made and dangling links followed before the path counts as endless.
 const ROUNDS: usize = 512;
 
+/// The permissions of what is made.
+const MODE: u32 = 0o755;
+
 /// What is made at the end of a missing path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leaf {
@@ -154,17 +157,21 @@ fn redirect(prefix: &[u8], link: &[u8], rest: &[u8]) -> Done<Path> {
 }
 
 fn make_one(dir: i32, name: &CStr, kind: Leaf) -> Done {
-    const MODE: u32 = 0o755;
-    let made = match kind {
-        Leaf::Dir => path::make_dir(dir, name, MODE),
-        Leaf::File => {
-            let flags = O_CREAT | O_EXCL | O_NOFOLLOW;
-            path::open(dir, name, flags, MODE, Resolve::Beneath).map(drop)
-        }
-    };
-    match made {
+    if kind == Leaf::File {
+        return make_file(dir, name);
+    }
+    match path::make_dir(dir, name, MODE) {
         // Another runtime that shares the rootfs was faster.
         Err(failure) if failure.is(Errno::EEXIST) => Ok(()),
         result => Ok(result?),
+    }
+}
+
+/// Makes an empty file, if nothing is there.
+pub(super) fn make_file(dir: i32, name: &CStr) -> Done {
+    let flags = O_CREAT | O_EXCL | O_NOFOLLOW;
+    match path::open(dir, name, flags, MODE, Resolve::Beneath) {
+        Err(failure) if failure.is(Errno::EEXIST) => Ok(()),
+        result => Ok(result.map(drop)?),
     }
 }

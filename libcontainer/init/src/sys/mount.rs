@@ -134,6 +134,23 @@ pub fn create(context: i32, attributes: u32) -> Result<Fd> {
     unsafe { raw::call(Nr::Fsmount, args) }.map(Fd::new)
 }
 
+/// fspick(2): a context to change the parameters of a mounted file system in.
+pub fn pick_context(mounted: i32) -> Result<Fd> {
+    const PICK_CLOEXEC: usize = 1;
+    const PICK_EMPTY_PATH: usize = 8;
+    let empty = address(c"".as_ptr());
+    let args = [mounted as usize, empty, PICK_CLOEXEC | PICK_EMPTY_PATH, 0, 0, 0];
+    // SAFETY: see the module `sys`.
+    unsafe { raw::call(Nr::Fspick, args) }.map(Fd::new)
+}
+
+/// fsconfig(2) FSCONFIG_CMD_RECONFIGURE: applies the parameters.
+pub fn reconfigure(context: i32) -> Result<()> {
+    const CMD_RECONFIGURE: usize = 7;
+    // SAFETY: no memory is passed.
+    unsafe { raw::call(Nr::Fsconfig, [context as usize, CMD_RECONFIGURE, 0, 0, 0, 0]) }.map(drop)
+}
+
 /// pivot_root(2) of the working directory: it becomes the root, the old root comes to lie on it.
 pub fn pivot() -> Result<()> {
     let here = address(c".".as_ptr());

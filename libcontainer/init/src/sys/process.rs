@@ -52,10 +52,10 @@ pub fn new_session() -> Result<()> {
     unsafe { raw::call(Nr::Setsid, [0; 6]) }.map(drop)
 }
 
-/// umask(2).
-pub fn set_umask(mask: u32) -> Result<()> {
+/// umask(2): sets it and returns the old one.
+pub fn set_umask(mask: u32) -> Result<u32> {
     // SAFETY: no memory is passed.
-    unsafe { raw::call(Nr::Umask, [mask as usize, 0, 0, 0, 0, 0]) }.map(drop)
+    unsafe { raw::call(Nr::Umask, [mask as usize, 0, 0, 0, 0, 0]) }.map(|old| old as u32)
 }
 
 /// PR_SET_DUMPABLE: whether processes of the same user may look into this one.

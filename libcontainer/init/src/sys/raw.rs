@@ -57,6 +57,7 @@ numbers! {
     Fsconfig        "fsconfig"           431 431
     Fsmount         "fsmount"            432 432
     Fsopen          "fsopen"             430 430
+    Fspick          "fspick"             433 433
     Fstatfs         "fstatfs"            138  44
     Getcwd          "getcwd"              79  17
     Getdents64      "getdents64"         217  61
