@@ -235,10 +235,23 @@ impl fmt::Debug for Error {
 /// The errno as the field's tools write it: the C library's words with a small first letter, which
 /// engines look for (`permission denied`, `no such file or directory`).
 pub fn errno_text(errno: Errno) -> String {
+    if let Some((_, text)) = OTHER_WORDS.iter().find(|(known, _)| *known == errno) {
+        return (*text).to_owned();
+    }
     let text = errno.desc();
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
+
+/// Where the C library's words, strerror(3), are not those of the package used here.
+const OTHER_WORDS: [(Errno, &str); 6] = [
+    (Errno::EAGAIN, "resource temporarily unavailable"),
+    (Errno::EBADF, "bad file descriptor"),
+    (Errno::ELOOP, "too many levels of symbolic links"),
+    (Errno::ENOTTY, "inappropriate ioctl for device"),
+    (Errno::EOPNOTSUPP, "operation not supported"),
+    (Errno::EXDEV, "invalid cross-device link"),
+];
 
 /// An error of the standard library in the field's words.
 pub(crate) fn io_text(error: &std::io::Error) -> String {

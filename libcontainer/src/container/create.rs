@@ -254,8 +254,9 @@ impl<'a> Creation<'a> {
             let _ = pidfd::wait(pidfd.as_raw_fd());
         }
         self.slots.clear();
+        // Only what was made: a cgroup that was found in use is somebody else's.
         let cgroup = self.cgroup.take().map(|open| open.cgroup().clone());
-        if let Some(cgroup) = cgroup.or_else(|| self.record.cgroup.take())
+        if let Some(cgroup) = cgroup
             && let Err(error) = remove_cgroup(&cgroup)
         {
             log::warn!("{error}");

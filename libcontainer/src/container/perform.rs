@@ -80,9 +80,9 @@ impl Creation<'_> {
 
     /// Claims the id. The record names the cgroups before they are made.
     fn claim(&mut self) -> Result<()> {
+        self.lock = Some(self.directory.claim(self.id)?);
         let survey = self.plan.config.cgroup.as_ref().map(Cgroup::survey).transpose()?;
         self.record.cgroup = survey.as_ref().map(|survey| survey.cgroup().clone());
-        self.lock = Some(self.directory.claim(self.id)?);
         self.survey = survey;
         self.directory.write_config(self.spec)?;
         self.directory.write(&self.record)

@@ -20,8 +20,16 @@ pub fn wanted(config: &Config) -> bool {
     config.mounts.iter().any(|mount| mount.kind == MountKind::Cgroup)
 }
 
-/// The runtime copies the container's own directories of v1, for [`attach`].
+/// Where the hierarchies are on the host.
+const HOST: &str = "/sys/fs/cgroup";
+
+/// The runtime copies the container's own directories of v1, for [`attach`]. A container without
+/// cgroups of its own sees the host's, read-only (CVE-2023-25809).
 pub fn open(config: &Config, steps: &mut Steps) {
+    if wanted(config) && config.cgroup.is_none() {
+        let into = steps.slot(HOST);
+        steps.open_tree("/mounts", HOST.into(), true, into);
+    }
     if !wanted(config) || config.namespaces.has(NEWCGROUP) {
         return;
     }
@@ -38,6 +46,10 @@ fn legacy_places(config: &Config) -> Vec<Place> {
 
 /// Init mounts them.
 pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount) {
+    if config.cgroup.is_none() {
+        attach_hosts(steps, mount);
+        return;
+    }
     let places = legacy_places(config);
     if places.is_empty() {
         attach_unified(steps, mount);
@@ -63,6 +75,22 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount) {
     if readonly {
         steps.init(pointer.clone(), Step::MakeReadonly { mount: keep });
     }
+}
+
+fn attach_hosts(steps: &mut Steps, mount: &Mount) {
+    let Some(tree) = slot_of(steps, HOST) else { return };
+    let step = Step::Bind {
+        tree,
+        target: steps.text(&mount.pointer, &mount.target),
+        set: 0,
+        clear: 0,
+        set_all: mount.attributes.set | ATTR_RDONLY,
+        clear_all: mount.attributes.clear & !ATTR_RDONLY,
+        slave: true,
+        propagation: Numbers::default(),
+        flags: mount.flags,
+    };
+    steps.init(mount.pointer.clone(), step);
 }
 
 fn attach_unified(steps: &mut Steps, mount: &Mount) {
@@ -101,7 +129,7 @@ fn attach_legacy(config: &Config, steps: &mut Steps, mount: &Mount, place: &Plac
             keep: Slot::NONE,
         };
         steps.init(pointer.clone(), step);
-    } else if let Some(tree) = slot_of(steps, place) {
+    } else if let Some(tree) = slot_of(steps, &place.dir().display().to_string()) {
         let step = Step::Bind {
             tree,
             target,
@@ -135,7 +163,6 @@ fn link_controllers(steps: &mut Steps, mount: &Mount, place: &Place, name: &str)
     }
 }
 
-fn slot_of(steps: &Steps, place: &Place) -> Option<Slot> {
-    let path = place.dir().display().to_string();
-    steps.slots.iter().find(|(_, what)| **what == path).map(|(slot, _)| *slot)
+fn slot_of(steps: &Steps, path: &str) -> Option<Slot> {
+    steps.slots.iter().find(|(_, what)| *what == path).map(|(slot, _)| *slot)
 }

@@ -126,7 +126,6 @@ fn shell() -> Process {
             bounding: texts(&CAPABILITIES),
             effective: texts(&CAPABILITIES),
             permitted: texts(&CAPABILITIES),
-            ambient: texts(&CAPABILITIES),
             ..Capabilities::default()
         }),
         rlimits: vec![Rlimit { kind: "RLIMIT_NOFILE".into(), hard: 1024, soft: 1024 }],
