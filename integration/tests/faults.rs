@@ -116,8 +116,9 @@ fn a_start_that_is_killed_leaves_a_container_that_can_be_deleted() {
         wait(Duration::from_micros(200) * instant);
         call.signal(Signal::SIGKILL);
         call.wait();
+        // Stopped is no loss of truth: the process may end when its starter goes away half-way.
         let status = container.status();
-        assert!(matches!(status.as_str(), "created" | "running"), "{status}");
+        assert!(matches!(status.as_str(), "created" | "running" | "stopped"), "{status}");
         container.delete_force();
         before.assert_same();
     }
@@ -194,7 +195,7 @@ fn a_record_that_is_broken_is_told_and_can_be_deleted() {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         until("an empty cgroup", || processes(&scene).is_empty());
-        Layout::here().remove(container.id());
+        Layout::here().remove(scene.tag());
     }
 }
 

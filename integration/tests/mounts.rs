@@ -172,15 +172,16 @@ fn propagation_of_a_mount_is_what_the_configuration_says() {
     let dir = scene.directory("volume");
     let _bind = scene.mount(None, &dir, &dir, MsFlags::MS_BIND);
     mount(None::<&str>, &dir, None::<&str>, MsFlags::MS_SHARED, None::<&str>).expect("shared");
-    for (option, shared, slave) in [
-        ("rprivate", false, false),
-        ("private", false, false),
-        ("rslave", false, true),
-        ("slave", false, true),
-        ("rshared", true, false),
-        ("shared", true, false),
+    // Engines set the root's propagation to what the most open of the mounts needs.
+    for (option, root, shared, slave) in [
+        ("rprivate", "rprivate", false, false),
+        ("private", "rslave", false, false),
+        ("rslave", "rslave", false, true),
+        ("slave", "rslave", false, true),
+        ("rshared", "rshared", true, false),
+        ("shared", "rshared", true, false),
     ] {
-        let mut bundle = scene.bundle().set("/linux/rootfsPropagation", "slave");
+        let mut bundle = scene.bundle().set("/linux/rootfsPropagation", root);
         bundle = bundle.bind(&dir, "/tmp", &[option]);
         let mount = mounts(&scene, bundle).mount("/tmp");
         assert_eq!(mount.slave(), slave, "{option}: {mount:?}");

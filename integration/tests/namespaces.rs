@@ -220,6 +220,7 @@ fn a_time_namespace_has_offsets_of_its_own() {
     let Some(scene) = Scene::needing(&needs) else { return };
     let offsets = json!({ "boottime": { "secs": 1_000_000, "nanosecs": 0 } });
     let bundle = scene.bundle().namespace("time", None).set("/linux/timeOffsets", offsets);
-    let uptime = scene.output(&bundle.sh("cut -d . -f 1 /proc/uptime"));
+    let bundle = bundle.sh("cut -d . -f 1 /proc/uptime");
+    let Some(uptime) = scene.output_if_supported(&bundle) else { return };
     assert!(uptime.trim().parse::<u64>().expect("seconds") >= 1_000_000, "{uptime}");
 }

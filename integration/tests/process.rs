@@ -43,8 +43,6 @@ fn a_program_that_cannot_be_run_is_told_in_the_words_engines_know() {
     run("moon").says(&["exec: \"moon\": executable file not found in $PATH"]);
     run("/nothing").says(&["exec: \"/nothing\": stat /nothing: no such file or directory"]);
     run("/etc/passwd").says(&["exec: \"/etc/passwd\": permission denied"]);
-    let no_path = scene.bundle().args(["true"]).set("/process/env", json!([]));
-    scene.refused(&no_path).says(&["executable file not found in $PATH"]);
     before.assert_same();
 }
 
@@ -278,7 +276,7 @@ fn the_personality_and_the_scheduling_of_the_process_are_applied() {
         .set("/linux/personality", json!({ "domain": "LINUX32" }))
         .set("/process/scheduler", json!({ "policy": "SCHED_BATCH", "nice": 5 }))
         .sh("uname -m; cut -d ' ' -f 19,41 /proc/self/stat");
-    let output = scene.output(&bundle);
+    let Some(output) = scene.output_if_supported(&bundle) else { return };
     let lines: Vec<&str> = output.lines().collect();
     assert!(matches!(lines[0], "i686" | "armv8l"), "{output}");
     assert_eq!(lines[1], "5 3", "nice and policy");
@@ -290,5 +288,6 @@ fn the_io_priority_is_applied() {
     let priority = json!({ "class": "IOPRIO_CLASS_BE", "priority": 6 });
     let bundle = scene.bundle().set("/process/ioPriority", priority).sh("ionice -p 1");
     bundle.link("bin/ionice", "busybox");
-    assert_eq!(scene.output(&bundle), "best-effort: prio 6\n");
+    let Some(output) = scene.output_if_supported(&bundle) else { return };
+    assert_eq!(output, "best-effort: prio 6\n");
 }

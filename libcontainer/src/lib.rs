@@ -36,7 +36,7 @@ mod bundle;
 pub mod cgroup;
 pub mod config;
 pub mod container;
-mod error;
+pub mod error;
 pub mod features;
 pub mod host;
 mod id;

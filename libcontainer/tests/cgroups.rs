@@ -13,6 +13,7 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use libcontainer::cgroup::Cgroup;
 use libcontainer::task::cgroup::OnMissing;
@@ -261,16 +262,18 @@ fn without_v2_even_what_forks_all_the_time_is_killed() {
     assert_eq!(top.facts.unified, None);
     let (open, _) = Cgroup::create(&top.plan("c", r#"{"pids":{"limit":60}}"#)).unwrap();
     assert!(open.unified_dir().unwrap().is_none());
-    let forks = "trap '' TERM; f() { f & sleep 0.01; f; }; f 2>/dev/null";
+    let forks = "for i in 1 2 3 4; do while :; do sleep 0.01; done & done; wait";
     for frozen in [false, true] {
         let mut guest = Guest::enter(&open, forks);
-        while open.cgroup().pids().unwrap().len() < 20 {}
+        while open.cgroup().pids().unwrap().len() < 6 {}
         if frozen {
             write(&top.dir("freezer", "c").join("freezer.state"), "FROZEN");
         }
         open.cgroup().kill().unwrap();
         assert_eq!(guest.killed_by(), Some(9));
         assert!(!open.cgroup().frozen());
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(open.cgroup().pids().unwrap().is_empty(), "nothing was born meanwhile");
     }
     open.cgroup().remove().unwrap();
     assert_eq!(top.left(), Vec::<PathBuf>::new());
