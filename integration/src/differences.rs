@@ -19,6 +19,8 @@ const TABLE: &[(Kind, &str, &str)] = &[
     (Kind::Runc, "security_races::a_null_device_that_is_swapped_never_lifts_a_mask", "CVE-2025-31133 in runc before 1.2.8"),
     (Kind::Runc, "security_races::a_proc_that_is_swapped_for_a_link_never_loses_its_protections", "CVE-2025-52881 in runc before 1.2.8"),
     (Kind::Runc, "security_races::destinations_that_are_swapped_for_links_lead_nowhere_outside", "CVE-2024-45310 in runc before 1.1.14"),
+    (Kind::Runc, "process::the_file_creation_mask_is_the_callers_unless_the_configuration_sets_it", "it sets 0022"),
+    (Kind::Crun, "process::the_file_creation_mask_is_the_callers_unless_the_configuration_sets_it", "it sets 0022"),
     (Kind::Runc, "hostname::the_domain_name_is_set_inside", "runc knows it from 1.2 on"),
     (Kind::Runc, "namespaces::a_time_namespace_has_offsets_of_its_own", "runc knows it from 1.2 on"),
     (Kind::Runc, "namespaces::without_a_mount_namespace_the_container_sees_the_hosts_mounts_and_changes_none", "it leaves a bind mount on the host"),

@@ -126,7 +126,7 @@ fn user_group_and_additional_groups_are_what_the_configuration_says() {
 }
 
 #[test]
-fn the_file_creation_mask_is_0022_unless_the_configuration_sets_it() {
+fn the_file_creation_mask_is_the_callers_unless_the_configuration_sets_it() {
     let Some(scene) = Scene::begin() else { return };
     let call = |bundle: Bundle| {
         let bundle = bundle.args(["/bin/cat", "/proc/self/status"]);
@@ -134,7 +134,7 @@ fn the_file_creation_mask_is_0022_unless_the_configuration_sets_it() {
         let outcome = call.under(["sh", "-c", "umask 077; exec \"$0\" \"$@\""]).run();
         Inside(outcome.ok().stdout).field("Umask")
     };
-    assert_eq!(call(scene.bundle()), "0022");
+    assert_eq!(call(scene.bundle()), "0077");
     assert_eq!(call(scene.bundle().set("/process/user/umask", 0o027)), "0027");
 }
 

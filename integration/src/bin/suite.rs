@@ -84,7 +84,8 @@ fn steps(totals: &mut Totals) -> Vec<Step> {
         }
     }
     if root {
-        let line = "cargo run -q -p conformance -- --runtime";
+        let line =
+            "cargo run -q -p conformance -- --expect conformance/expect/keel.txt --runtime";
         steps.push(Step::new("conformance", line));
     } else {
         totals.skip("conformance: not run as root".to_owned());

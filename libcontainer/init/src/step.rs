@@ -153,6 +153,8 @@ steps! {
         propagation: Numbers,
         /// See [`flag`].
         flags: u32,
+        /// Where to keep the mount's descriptor, or [`Slot::NONE`].
+        keep: Slot,
     }
     /// Changes the attributes of a mount that is there (option `remount`), and with `data` the
     /// parameters of its file system.
@@ -180,10 +182,11 @@ steps! {
     /// A device node or FIFO. Another file at the path is an error.
     Device { path: Str, mode: u32, major: u32, minor: u32, uid: u32, gid: u32 }
     /// Hides what is at a path, when something is: a directory under an empty read-only tmpfs, a
-    /// file under the null device.
-    Mask { path: Str, null: Slot }
-    /// Makes what is at a path read-only, when something is.
-    ReadonlyPath { path: Str }
+    /// file under the null device. The path counts from a mount that an earlier step kept, so that
+    /// whoever moves its mount point cannot move it out of sight; otherwise from the root.
+    Mask { base: Slot, path: Str, null: Slot }
+    /// Makes what is at a path read-only, when something is. The path counts likewise.
+    ReadonlyPath { base: Slot, path: Str }
     /// Makes the rootfs read-only.
     ReadonlyRoot {}
     /// Gives the rootfs its final propagation type.

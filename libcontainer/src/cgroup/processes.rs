@@ -16,7 +16,8 @@ use super::{Cgroup, failed, legacy, unified};
 use crate::error::Result;
 use crate::task::cgroup::Place;
 
-/// The processes in a cgroup and below.
+/// The processes in a cgroup and below. Those of another pid namespace, which have no name here,
+/// are one 0 together.
 pub(super) fn below(dir: &Dir) -> nix::Result<BTreeSet<i32>> {
     let mut pids = BTreeSet::new();
     dir.walk(|dir| {
@@ -31,12 +32,11 @@ pub(super) fn below(dir: &Dir) -> nix::Result<BTreeSet<i32>> {
     Ok(pids)
 }
 
-/// Sends SIGKILL to every process in a v1 cgroup and below; returns how many there were.
-pub(super) fn kill_below(dir: &Dir) -> nix::Result<usize> {
+/// Sends SIGKILL to every process in a v1 cgroup and below.
+pub(super) fn kill_below(dir: &Dir) -> nix::Result<()> {
     const SIGKILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
     let own = std::process::id();
     let before = below(dir)?;
-    // A pid of 0 is a process of another pid namespace, which cannot be named here.
     let named = before.iter().filter(|pid| **pid > 0 && pid.unsigned_abs() != own);
     let open: Vec<_> = named.filter_map(|pid| Some((*pid, pidfd::open(*pid).ok()?))).collect();
     let after = below(dir)?;
@@ -44,7 +44,7 @@ pub(super) fn kill_below(dir: &Dir) -> nix::Result<usize> {
         // It may have ended, or may not be ours to kill: what stays is seen at the removal.
         let _ = pidfd::send_signal(fd.raw(), SIGKILL);
     }
-    Ok(before.len())
+    Ok(())
 }
 
 impl Cgroup {
@@ -55,7 +55,7 @@ impl Cgroup {
     pub fn pids(&self) -> Result<Vec<i32>> {
         let Some((place, dir)) = self.census()? else { return Ok(Vec::new()) };
         let pids = below(&dir).map_err(|errno| failed("read the processes of", place, errno))?;
-        Ok(pids.into_iter().collect())
+        Ok(pids.into_iter().filter(|pid| *pid > 0).collect())
     }
 
     /// Sends SIGKILL to every process of the container, frozen or not. It returns before they have
@@ -67,7 +67,7 @@ impl Cgroup {
         let Some((place, dir)) = self.census()? else { return Ok(()) };
         let by_kernel = if place.is_legacy() { Err(Errno::ENOENT) } else { unified::kill(&dir) };
         if by_kernel.is_err() {
-            self.stopped(|| kill_below(&dir).map(drop))
+            self.stopped(|| kill_below(&dir))
                 .map_err(|errno| failed("kill the processes of", place, errno))?;
         }
         // On v1 a frozen process takes no signal, not even that of the kernel's own kill.

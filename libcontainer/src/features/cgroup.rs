@@ -31,13 +31,12 @@ pub fn plan(
     let resources = linux.resources.as_ref().unwrap_or(&none);
     let configured = linux.cgroups_path.as_deref().filter(|path| !path.is_empty());
     let mut sheet = Sheet { cgroups, places: Vec::new(), writes: Vec::new(), faults, warnings };
-    match components(configured.unwrap_or(id)) {
-        Ok(path) => sheet.place(configured, &path, rootless),
-        Err(message) => {
-            sheet.fault(PATH, message);
-            return None;
-        }
-    }
+    let path = components(configured.unwrap_or(id)).unwrap_or_else(|message| {
+        sheet.fault(PATH, message);
+        // So that the faults of the resources are found too.
+        "/".to_owned()
+    });
+    sheet.place(configured, &path, rootless);
     let device_program = devices(resources, rootless, &mut sheet);
     limits(resources, &mut sheet);
     sheet.unified(resources);
@@ -451,6 +450,7 @@ mod tests {
             let expected = "the root of the cgroups cannot be a container's";
             assert_eq!(faults, [format!("{expected} (config.json /linux/cgroupsPath)")], "{root}");
         }
+        assert_eq!(try_plan(&v2, Some("/"), r#"{"cpu":{"idle":9}}"#, false).faults.len(), 2);
         for bad in ["/a\nb", "/a\0", &format!("/{}", "x".repeat(256))] {
             assert_eq!(try_plan(&v2, Some(bad), "{}", false).faults.len(), 1, "{bad:?}");
         }

@@ -1,7 +1,7 @@
 //! `/linux/resources/devices`: which device nodes the container may open and make.
 //!
 //! The rules are applied in order to a cgroup that denies everything, and the devices that every
-//! container has are allowed after them. What comes out, a [`Filter`], is either a default with
+//! container has are allowed after them. What comes out, a `Filter`, is either a default with
 //! exceptions for the `devices` controller of cgroup v1, or the same as an eBPF program for v2.
 //! Called by `cgroup`; pure, and it must never allow more than the rules say.
 

@@ -89,6 +89,7 @@ fn attach_hosts(steps: &mut Steps, mount: &Mount) {
         slave: true,
         propagation: Numbers::default(),
         flags: mount.flags,
+        keep: Slot::NONE,
     };
     steps.init(mount.pointer.clone(), step);
 }
@@ -140,6 +141,7 @@ fn attach_legacy(config: &Config, steps: &mut Steps, mount: &Mount, place: &Plac
             slave: true,
             propagation: Numbers::default(),
             flags: mount.flags,
+            keep: Slot::NONE,
         };
         steps.init(pointer.clone(), step);
     }

@@ -168,5 +168,6 @@ fn bind(tree: Slot, target: Str) -> Step {
         slave: true,
         propagation: Numbers::default(),
         flags: 0,
+        keep: Slot::NONE,
     }
 }

@@ -35,16 +35,30 @@ pub fn open(config: &Config, steps: &mut Steps) -> Slot {
     into
 }
 
-/// Init covers and protects.
-pub fn cover(config: &Config, steps: &mut Steps, null: Slot) {
+/// Init covers and protects. `kept` are mounts by their place: what lies in one is looked up from
+/// the mount itself (CVE-2023-28642, CVE-2025-52881).
+pub fn cover(config: &Config, steps: &mut Steps, null: Slot, kept: &[(String, Slot)]) {
     for (i, path) in config.readonly_paths.iter().enumerate() {
         let pointer = format!("/linux/readonlyPaths/{i}");
-        let path = steps.text(&pointer, path);
-        steps.init(pointer, Step::ReadonlyPath { path });
+        let (base, path) = from_mount(path, kept);
+        let path = steps.text(&pointer, &path);
+        steps.init(pointer, Step::ReadonlyPath { base, path });
     }
     for (i, path) in config.masked_paths.iter().enumerate() {
         let pointer = format!("/linux/maskedPaths/{i}");
-        let path = steps.text(&pointer, path);
-        steps.init(pointer, Step::Mask { path, null });
+        let (base, path) = from_mount(path, kept);
+        let path = steps.text(&pointer, &path);
+        steps.init(pointer, Step::Mask { base, path, null });
     }
+}
+
+/// The kept mount that holds a path, and the path from there.
+fn from_mount(path: &str, kept: &[(String, Slot)]) -> (Slot, String) {
+    let path = super::mounts::normal(path);
+    let inside = |(target, slot): &(String, Slot)| {
+        let rest = path.strip_prefix(target.as_str())?;
+        rest.starts_with('/').then(|| (*slot, rest.to_owned()))
+    };
+    // A later mount on the same place lies on top.
+    kept.iter().rev().find_map(inside).unwrap_or((Slot::NONE, path.clone()))
 }

@@ -210,32 +210,39 @@ fn open(
     config.mounts[portion].iter().map(&mut open).collect()
 }
 
-/// Init mounts one. A read-only file system on /dev is completed later: its slot is returned.
+/// Init mounts one. A mount that later steps need is kept in the slot returned: procfs and sysfs,
+/// for what is hidden in them, and a read-only /dev, which becomes so when its nodes are made.
 pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount, source: Slot) -> Option<Slot> {
+    let later = is_late(mount);
+    let needed = later || mount.target == "/proc" || mount.target == "/sys";
+    let mountable = matches!(mount.kind, MountKind::New { .. } | MountKind::Bind { .. });
+    let keep = (needed && mountable).then(|| steps.slot(format!("the mount {}", mount.target)));
+    let slot = keep.unwrap_or(Slot::NONE);
     match &mount.kind {
-        MountKind::New { fstype, source } => return new(steps, mount, fstype, source),
-        MountKind::Bind { .. } => bind(config, steps, mount, source),
+        MountKind::New { fstype, source } => new(steps, mount, [fstype, source], slot),
+        MountKind::Bind { .. } => bind(config, steps, mount, source, slot),
         MountKind::Cgroup => cgroup_mounts::attach(config, steps, mount),
         MountKind::Remount => remount(steps, mount),
     }
-    None
+    keep
 }
 
-/// A new file system. A read-only one on /dev becomes so later, when its nodes are made: then the
-/// slot that keeps it is returned.
-fn new(steps: &mut Steps, mount: &Mount, fstype: &str, source: &str) -> Option<Slot> {
+/// Whether a mount becomes read-only only when files are made in it.
+fn is_late(mount: &Mount) -> bool {
+    let new = matches!(mount.kind, MountKind::New { .. });
+    new && mount.target == "/dev" && mount.attributes.set & ATTR_RDONLY != 0
+}
+
+fn new(steps: &mut Steps, mount: &Mount, [fstype, source]: [&str; 2], keep: Slot) {
     let pointer = &mount.pointer;
-    let readonly = mount.attributes.set & ATTR_RDONLY != 0;
-    let later = readonly && mount.target == "/dev";
     let mut data = mount.data.clone();
     let mut attributes = mount.attributes.set | mount.attributes.set_all;
-    if later {
+    if is_late(mount) {
         attributes &= !ATTR_RDONLY;
-    } else if readonly {
+    } else if mount.attributes.set & ATTR_RDONLY != 0 {
         // As mount(2) does: the file system itself is read-only too.
         data.insert(0, "ro".to_owned());
     }
-    let keep = if later { steps.slot("the file system on /dev") } else { Slot::NONE };
     let step = Step::Mount {
         fstype: steps.text(pointer, fstype),
         source: steps.text(pointer, source),
@@ -247,10 +254,9 @@ fn new(steps: &mut Steps, mount: &Mount, fstype: &str, source: &str) -> Option<S
         keep,
     };
     steps.init(pointer.clone(), step);
-    later.then_some(keep)
 }
 
-fn bind(config: &Config, steps: &mut Steps, mount: &Mount, tree: Slot) {
+fn bind(config: &Config, steps: &mut Steps, mount: &Mount, tree: Slot, keep: Slot) {
     let root_is_shared = config.rootfs.propagation.is_some_and(|p| p.kind == SHARED);
     let wants_shared = mount.propagation.iter().any(|p| p.kind == SHARED);
     let step = Step::Bind {
@@ -264,6 +270,7 @@ fn bind(config: &Config, steps: &mut Steps, mount: &Mount, tree: Slot) {
         slave: !(root_is_shared && wants_shared),
         propagation: propagation(steps, &mount.propagation),
         flags: mount.flags,
+        keep,
     };
     steps.init(mount.pointer.clone(), step);
 }
@@ -287,12 +294,17 @@ fn propagation(steps: &mut Steps, types: &[Propagation]) -> Numbers {
     steps.numbers(&types.iter().map(word).collect::<Vec<_>>())
 }
 
-/// The deferred read-only of /dev.
-pub fn finish(config: &Config, steps: &mut Steps, deferred: Option<Slot>) {
-    let Some(mount) = deferred else { return };
-    let dev = config.mounts.iter().find(|mount| mount.target == "/dev");
-    let pointer = dev.map_or_else(String::new, |mount| mount.pointer.clone());
-    steps.init(pointer, Step::MakeReadonly { mount });
+/// The deferred read-only of /dev, and the end of what was kept.
+pub fn finish(config: &Config, steps: &mut Steps, kept: &[(String, Slot)]) {
+    for (target, slot) in kept {
+        let late = config.mounts.iter().find(|mount| is_late(mount) && mount.target == *target);
+        match late {
+            Some(mount) => {
+                steps.init(mount.pointer.clone(), Step::MakeReadonly { mount: *slot });
+            }
+            None => steps.init("", Step::Close { slot: *slot }),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -76,6 +76,9 @@ impl Walk {
                 return Err(format!("slot {} is empty", slot.0));
             }
         }
+        if let Some(slot) = looked_at(step).filter(|slot| !self.filled.contains(slot)) {
+            return Err(format!("slot {} is empty", slot.0));
+        }
         if let Some(slot) = filled(step)
             && (!self.filled.insert(slot) || usize::from(slot.0) >= SLOTS)
         {
@@ -133,11 +136,22 @@ fn taken(step: &Step) -> Vec<Slot> {
     if slot == Slot::NONE { Vec::new() } else { vec![slot] }
 }
 
+/// The slot that the step needs and leaves as it is.
+fn looked_at(step: &Step) -> Option<Slot> {
+    match *step {
+        Step::Mask { base, .. } | Step::ReadonlyPath { base, .. } => Some(base),
+        Step::Sysctl { procfs, .. } => Some(procfs),
+        Step::Hook { state, .. } => Some(state),
+        _ => None,
+    }
+    .filter(|slot| *slot != Slot::NONE)
+}
+
 /// The slot that the step fills.
 fn filled(step: &Step) -> Option<Slot> {
     match *step {
         Step::OpenTree { into, .. } => Some(into),
-        Step::Mount { keep, .. } if keep != Slot::NONE => Some(keep),
+        Step::Mount { keep, .. } | Step::Bind { keep, .. } if keep != Slot::NONE => Some(keep),
         _ => None,
     }
 }

@@ -55,8 +55,8 @@ struct Create<'a> {
     cgroups_ready: bool,
     /// Whether init is in its cgroups, and in a cgroup namespace if it gets one.
     cgroups_entered: bool,
-    /// The file system on /dev, which becomes read-only later.
-    deferred: Option<Slot>,
+    /// Mounts that later steps need, by their place.
+    kept: Vec<(String, Slot)>,
 }
 
 /// What the runtime opened on the host for init.
@@ -97,7 +97,7 @@ impl<'a> Create<'a> {
             cgroups: (Slot::NONE, 0),
             cgroups_ready: false,
             cgroups_entered: false,
-            deferred: None,
+            kept: Vec::new(),
         }
     }
 
@@ -189,7 +189,7 @@ impl<'a> Create<'a> {
                     self.meet_cgroups();
                 }
                 let kept = mounts::attach(self.config, &mut self.steps, mount, source);
-                self.deferred = self.deferred.or(kept);
+                self.kept.extend(kept.map(|slot| (mount.target.clone(), slot)));
             }
         }
         devices::create(self.config, &mut self.steps, &self.opened.devices);
@@ -249,8 +249,8 @@ impl<'a> Create<'a> {
     fn close_root(&mut self) {
         let (config, s) = (self.config, &mut self.steps);
         console::open(config, s);
-        masked_paths::cover(config, s, self.opened.null);
-        mounts::finish(config, s, self.deferred);
+        masked_paths::cover(config, s, self.opened.null, &self.kept);
+        mounts::finish(config, s, &self.kept);
         process::enter_directory_early(config, s);
         rootfs::make_readonly(config, s);
     }

@@ -88,6 +88,8 @@ struct Words<'a> {
     plan: &'a Plan,
     bytes: Option<PlanBytes<'a>>,
     slots: BTreeMap<Slot, String>,
+    /// Places of the mounts that init keeps.
+    kept: BTreeMap<Slot, String>,
 }
 
 impl<'a> Words<'a> {
@@ -98,11 +100,22 @@ impl<'a> Words<'a> {
                 slots.entry(*into).or_insert_with(|| path.display().to_string());
             }
         }
-        let mut words = Self { plan, bytes: PlanBytes::new(&plan.bytes), slots };
+        let mut words = Self {
+            plan,
+            bytes: PlanBytes::new(&plan.bytes),
+            slots,
+            kept: BTreeMap::new(),
+        };
         for (_, _, entry) in plan.numbered() {
-            if let Action::Init(Step::OpenTree { path, into, .. }) = entry.action {
-                let path = words.str(path);
-                words.slots.insert(into, path);
+            match entry.action {
+                Action::Init(Step::OpenTree { path, into, .. }) => {
+                    words.slots.insert(into, words.str(path));
+                }
+                Action::Init(Step::Mount { target, keep, .. } | Step::Bind { target, keep, .. }) => {
+                    words.kept.insert(keep, words.str(target));
+                    words.kept.remove(&Slot::NONE);
+                }
+                _ => {}
             }
         }
         words
@@ -242,8 +255,10 @@ impl<'a> Words<'a> {
                 let (path, mode) = (self.str(path), mode & 0o7777);
                 format!("make {path}, {kind}, mode {mode:04o}, owner {uid}:{gid}")
             }
-            Step::Mask { path, .. } => format!("mask {}", self.str(path)),
-            Step::ReadonlyPath { path } => format!("make {} read-only", self.str(path)),
+            Step::Mask { base, path, .. } => format!("mask {}", self.place(base, path)),
+            Step::ReadonlyPath { base, path } => {
+                format!("make {} read-only", self.place(base, path))
+            }
             Step::ReadonlyRoot {} => "make the rootfs read-only".to_owned(),
             Step::RootPropagation { propagation, recursive } => {
                 let depth = if recursive { "recursively " } else { "" };
@@ -322,6 +337,11 @@ impl<'a> Words<'a> {
             text += ", starting with what is there";
         }
         text
+    }
+
+    /// A path that counts from a kept mount.
+    fn place(&self, base: Slot, path: Str) -> String {
+        self.kept.get(&base).cloned().unwrap_or_default() + &self.str(path)
     }
 
     fn parameters(&self, data: List) -> String {

@@ -116,7 +116,7 @@ impl fmt::Display for CgroupPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.places.first().map_or("", |place| &place.path);
         let (places, writes) = (self.places.len(), self.writes.len());
-        write!(f, "cgroup {path}: {places} directories, {writes} values")?;
+        write!(f, "cgroup {path}: directories {places}, values {writes}")?;
         match &self.device_program {
             Some(program) => write!(f, ", {}", DeviceProgram(program)),
             None => Ok(()),
@@ -199,7 +199,7 @@ mod tests {
         );
         assert_eq!(
             plan.to_string(),
-            "cgroup /a/b: 1 directories, 1 values, attach a device program of 2 instructions"
+            "cgroup /a/b: directories 1, values 1, attach a device program of 2 instructions"
         );
     }
 

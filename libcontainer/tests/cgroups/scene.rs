@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use libcontainer::Cgroups;
@@ -173,6 +174,32 @@ pub(crate) fn on_v2(test: &str) -> bool {
         || with_mounts(test, "mount -t cgroup2 cgroup2 /sys/fs/cgroup")
 }
 
+/// Tests of cgroup v2 enable its controllers for the whole machine, so they run one after another,
+/// and afterwards those are taken back that were not enabled before.
+static ALONE: Mutex<()> = Mutex::new(());
+
+struct Controllers(Option<(PathBuf, String)>);
+
+impl Controllers {
+    fn now() -> Self {
+        let unified = Cgroups::probe().unwrap().unified;
+        let file = unified.map(|unified| unified.mount.join("cgroup.subtree_control"));
+        Self(file.map(|file| (file.clone(), read(&file))))
+    }
+}
+
+impl Drop for Controllers {
+    fn drop(&mut self) {
+        let Some((path, before)) = &self.0 else { return };
+        let now = fs::read_to_string(path).unwrap_or_default();
+        for controller in now.split_whitespace().filter(|c| !before.contains(c)) {
+            let file = OpenOptions::new().write(true).open(path);
+            // Somebody else may need it by now.
+            let _ = file.and_then(|mut file| file.write_all(format!("-{controller}").as_bytes()));
+        }
+    }
+}
+
 /// Runs a test in a mount namespace that a script has changed: `true` in there. Elsewhere it runs
 /// this program again inside, which must succeed.
 pub(crate) fn with_mounts(test: &str, script: &str) -> bool {
@@ -190,6 +217,8 @@ pub(crate) fn with_mounts(test: &str, script: &str) -> bool {
         skip("cannot prepare a mount namespace");
         return false;
     }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _before = Controllers::now();
     let program = std::env::current_exe().unwrap();
     let command = [program.to_str().unwrap(), "--exact", test, "--nocapture"];
     assert!(run(&command), "{test} failed inside");

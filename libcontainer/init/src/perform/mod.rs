@@ -147,8 +147,8 @@ impl Init {
             Step::Device { path, mode, major, minor, uid, gid } => {
                 self.device(path, mode, (major, minor), (uid, gid))
             }
-            Step::Mask { path, null } => self.mask(path, null),
-            Step::ReadonlyPath { path } => self.readonly_path(path),
+            Step::Mask { base, path, null } => self.mask(base, path, null),
+            Step::ReadonlyPath { base, path } => self.readonly_path(base, path),
             Step::ReadonlyRoot {} => self.readonly_root(),
             Step::RootPropagation { propagation, recursive } => {
                 self.root_propagation(propagation, recursive)
@@ -241,6 +241,9 @@ impl Init {
     /// Waits for whoever starts the container, and talks to them from now on.
     fn await_start(&mut self, listener: Slot) -> Done {
         let listener = self.take(listener)?;
+        // A created container may wait for long: it holds no more than it still needs.
+        self.root = None;
+        self.masks = mounts::Masks::default();
         self.socket = socket::accept(listener.raw())?;
         Ok(())
     }

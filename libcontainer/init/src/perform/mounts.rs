@@ -56,7 +56,7 @@ impl Init {
 
     pub(super) fn bind(&mut self, step: &Step) -> Done {
         let Step::Bind {
-            tree, target, set, clear, set_all, clear_all, slave, propagation, flags,
+            tree, target, set, clear, set_all, clear_all, slave, propagation, flags, keep,
         } = *step
         else {
             return Err(Cause::Refused(Refusal::BadPlan));
@@ -77,7 +77,8 @@ impl Init {
         apply(&tree, &Change { set: set_all, clear: clear_all, propagation: 0, recursive: true })?;
         apply(&tree, &Change { set, clear, propagation: 0, recursive: false })?;
         mount::attach(tree.raw(), target.raw())?;
-        self.propagate(&tree, propagation)
+        self.propagate(&tree, propagation)?;
+        self.keep(keep, tree)
     }
 
     pub(super) fn remount(&mut self, step: &Step) -> Done {
@@ -129,10 +130,14 @@ impl Init {
         Ok(())
     }
 
-    pub(super) fn mask(&mut self, path: Str, null: Slot) -> Done {
-        let Some(target) = target::open_existing(self.root()?, self.str(path)?)? else {
-            return Ok(());
-        };
+    /// A descriptor of what a path names below a kept mount or the root; nothing when it is missing.
+    fn covered(&self, base: Slot, path: Str) -> Done<Option<Fd>> {
+        let base = if base == Slot::NONE { self.root()? } else { self.look(base)? };
+        target::open_existing(base, self.str(path)?)
+    }
+
+    pub(super) fn mask(&mut self, base: Slot, path: Str, null: Slot) -> Done {
+        let Some(target) = self.covered(base, path)? else { return Ok(()) };
         let is_dir = file::status(target.raw())?.is_dir();
         let known = if is_dir { &self.masks.directory } else { &self.masks.file };
         if let Some(known) = known {
@@ -159,10 +164,8 @@ impl Init {
         Ok(null)
     }
 
-    pub(super) fn readonly_path(&mut self, path: Str) -> Done {
-        let Some(target) = target::open_existing(self.root()?, self.str(path)?)? else {
-            return Ok(());
-        };
+    pub(super) fn readonly_path(&mut self, base: Slot, path: Str) -> Done {
+        let Some(target) = self.covered(base, path)? else { return Ok(()) };
         let tree = mount::clone_tree(target.raw(), c"", true, true)?;
         apply(&tree, &Change { set: mount::ATTR_RDONLY, recursive: true, ..Default::default() })?;
         Ok(mount::attach(tree.raw(), target.raw())?)

@@ -9,7 +9,9 @@ use core::ffi::CStr;
 
 use super::Done;
 use crate::message::{Cause, Refusal};
-use crate::sys::path::{self, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, Resolve};
+use crate::sys::path::{
+    self, FileSystem, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, Resolve,
+};
 use crate::sys::{Errno, Failure, Fd, Nr};
 
 /// PATH_MAX of the kernel, with the NUL.
@@ -88,6 +90,11 @@ pub(super) fn make(root: i32, path: &CStr, leaf: Leaf, resolve: Resolve) -> Done
             result => return Ok(result?),
         }
         let (parent, end) = open_longest_prefix(root, path.as_bytes(), resolve)?;
+        if path::file_system(parent.raw())? == FileSystem::PROC {
+            // Nothing can be made there, and what looks like a dangling link may be one to a
+            // descriptor that this very lookup opened.
+            return Err(Failure { call: Nr::Openat2, errno: Errno::ENOENT }.into());
+        }
         let rest = path.as_bytes().get(end..).unwrap_or_default();
         let start = rest.iter().position(|b| *b != b'/').unwrap_or(rest.len());
         let rest = rest.get(start..).unwrap_or_default();
