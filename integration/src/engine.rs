@@ -42,7 +42,7 @@ pub fn image(scene: &Scene) -> PathBuf {
     );
     let archive = dir.join("image.tar");
     let target = format!("docker-archive:{}:localtest/busybox:latest", archive.display());
-    call("skopeo", &["--tmpdir", "/tmp", "copy", "--quiet", "oci:oci:busybox", &target]);
+    call("skopeo", &["--tmpdir", ".", "copy", "--quiet", "oci:oci:busybox", &target]);
     archive
 }
 

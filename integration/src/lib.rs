@@ -6,7 +6,7 @@
 //! root, a parent cgroup and container ids of its own, so tests run in parallel, and at its end the
 //! scene checks that the host is what it was before.
 //!
-//! A test that cannot run here says why through [`skip`]; the ways in which another runtime
+//! A test that cannot run here says why through [`skip()`]; the ways in which another runtime
 //! rightly differs stand in [`differences`]. Nothing here may call the runtime's own code: a test
 //! that shares its code with what it tests proves nothing.
 #![deny(unsafe_code)]

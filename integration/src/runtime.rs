@@ -202,7 +202,7 @@ impl Invocation {
         self
     }
 
-    /// Has bash open things first, as in `3</etc 4</tmp`, and then become this program.
+    /// Has bash open things first, as in `3</etc 4</dev/null`, and then become this program.
     #[must_use]
     pub fn with_descriptors(self, redirections: &str) -> Self {
         let script = format!("exec {redirections} && exec \"$0\" \"$@\"");

@@ -259,10 +259,7 @@ pub(crate) fn io_text(error: &std::io::Error) -> String {
 }
 
 /// A failed call of [`libcontainer_init::sys`].
-pub(crate) fn call(
-    message: impl Into<String>,
-    failure: libcontainer_init::sys::Failure,
-) -> Error {
+pub(crate) fn call(message: impl Into<String>, failure: libcontainer_init::sys::Failure) -> Error {
     Error::system(message, Errno::from_raw(failure.errno.0)).syscall(failure.call.name())
 }
 

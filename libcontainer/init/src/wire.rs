@@ -200,8 +200,7 @@ impl<'a> PlanBytes<'a> {
         let count = u32::from_ne_bytes(header[8..].try_into().ok()?) as usize;
         let complete = Self::announced_len(header)? == bytes.len();
         let arena_at = count.checked_mul(STEP)?.checked_add(HEADER)?;
-        let plan =
-            Self { steps: bytes.get(HEADER..arena_at)?, arena: bytes.get(arena_at..)? };
+        let plan = Self { steps: bytes.get(HEADER..arena_at)?, arena: bytes.get(arena_at..)? };
         complete.then_some(plan)
     }
 

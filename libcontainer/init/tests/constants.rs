@@ -1,6 +1,9 @@
 //! Init has no dependencies, so its numbers of system calls and flags are its own. Here they are
 //! compared with the libc crate's.
 
+// libc's constants have many types, and are compared as the widest.
+#![allow(clippy::cast_lossless)]
+
 use libcontainer_init::sys::{self, Nr, file, mount, namespace, path};
 
 /// Compares a number of ours with libc's, whatever its type there.

@@ -110,9 +110,8 @@ impl<'a> Creation<'a> {
         timeline: Timeline,
     ) -> Result<Self> {
         let kind = SockType::SeqPacket;
-        let (ours, theirs) =
-            socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC)
-                .map_err(|errno| Error::system("cannot make a socket to init", errno))?;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC)
+            .map_err(|errno| Error::system("cannot make a socket to init", errno))?;
         let record = Record {
             bundle: bundle.path().to_owned(),
             rootfs: plan.config.rootfs.path.clone(),
@@ -271,9 +270,8 @@ impl<'a> Creation<'a> {
 
     /// A container that was created in part is destroyed like any other (runtime.md, "Lifecycle").
     fn run_poststop(&self) {
-        let created = self.record.init.is_some() || self.timeline.marks().iter().any(|(what, _)| {
-            what.starts_with("hooks:")
-        });
+        let created = self.record.init.is_some()
+            || self.timeline.marks().iter().any(|(what, _)| what.starts_with("hooks:"));
         if !created {
             return;
         }

@@ -13,6 +13,7 @@ use crate::steps::{Action, Entry};
 
 /// What came from init.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // lives on the stack for an instant
 pub(super) enum Said {
     /// A message with the descriptor beside it.
     Message(Message, Option<OwnedFd>),
@@ -171,9 +172,8 @@ pub(super) fn silent_end(pidfd: Option<&OwnedFd>, id: &str) -> Error {
 /// through a descriptor of its directory.
 pub(super) fn connect(path: &Path, kind: nix::sys::socket::SockType) -> Result<OwnedFd> {
     use nix::sys::socket::{AddressFamily, SockFlag, UnixAddr, connect, socket};
-    let fail = |errno| {
-        Error::system(format!("cannot connect to {}", path.display()), errno).path(path)
-    };
+    let fail =
+        |errno| Error::system(format!("cannot connect to {}", path.display()), errno).path(path);
     let fd = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None).map_err(fail)?;
     let (short, _dir) = short_path(path).map_err(fail)?;
     connect(fd.as_raw_fd(), &UnixAddr::new(&short).map_err(fail)?).map_err(fail)?;

@@ -28,9 +28,10 @@ fn lines(list: &[IdMapping]) -> String {
 fn write_file(pid: i32, name: &str, text: &str) -> Result<()> {
     let path = format!("/proc/{pid}/{name}");
     // One write: the kernel takes a mapping whole, and once.
-    let result = OpenOptions::new().write(true).open(&path).and_then(|mut file| {
-        file.write_all(text.as_bytes())
-    });
+    let result = OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
     result.map_err(|error| {
         let shown = text.trim_end().replace('\n', ", ");
         Error::io(format!("cannot write the id mapping \"{shown}\" to {name}"), &error)

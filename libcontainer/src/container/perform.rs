@@ -31,13 +31,9 @@ impl Perform {
         match task {
             Task::Record => c.claim(),
             Task::OpenRootfs { path, tree, into } => c.fill(*into, open_rootfs(path, *tree)?),
-            Task::OpenTree { path, recursive, into } => {
-                c.fill(*into, open_tree(path, *recursive)?)
-            }
+            Task::OpenTree { path, recursive, into } => c.fill(*into, open_tree(path, *recursive)?),
             Task::OpenProcfs { into } => c.fill(*into, open_procfs()?),
-            Task::OpenNamespace { namespace, into } => {
-                c.fill(*into, open_namespace(namespace)?)
-            }
+            Task::OpenNamespace { namespace, into } => c.fill(*into, open_namespace(namespace)?),
             Task::ConnectConsole => c.connect_console(),
             Task::HandOver { first, .. } => c.hand_over(*first),
             Task::Listen { into } => c.listen_for_start(*into),
@@ -224,14 +220,16 @@ fn open_rootfs(path: &Path, tree: bool) -> Result<OwnedFd> {
     let name = c_string(path)?;
     let anywhere = Resolve::Anywhere;
     // Without O_DIRECTORY first: a link is then told apart from a file.
-    let found = path::open(path::AT_FDCWD, &name, O_PATH | O_NOFOLLOW, 0, anywhere).map_err(fail)?;
+    let found =
+        path::open(path::AT_FDCWD, &name, O_PATH | O_NOFOLLOW, 0, anywhere).map_err(fail)?;
     let status = libcontainer_init::sys::file::status(found.raw()).map_err(fail)?;
     if status.is_symlink() || !status.is_dir() {
         let what = if status.is_symlink() { "a symbolic link" } else { "not a directory" };
         let message = format!("the rootfs {} is {what}", path.display());
         return Err(Error::new(ErrorKind::Input, message).path(path));
     }
-    let fd = if tree { mount::clone_tree(found.raw(), c"", true, true).map_err(fail)? } else { found };
+    let fd =
+        if tree { mount::clone_tree(found.raw(), c"", true, true).map_err(fail)? } else { found };
     Ok(fd.into())
 }
 
@@ -261,7 +259,8 @@ fn open_namespace(joined: &Joined) -> Result<OwnedFd> {
         call(message, failure).path(path).at("prepare", 0, &joined.pointer)
     };
     let name = c_string(path)?;
-    let fd = path::open(path::AT_FDCWD, &name, path::O_RDONLY, 0, Resolve::Anywhere).map_err(fail)?;
+    let fd =
+        path::open(path::AT_FDCWD, &name, path::O_RDONLY, 0, Resolve::Anywhere).map_err(fail)?;
     match namespace::kind(fd.raw()) {
         Ok(kind) if kind == joined.kind => Ok(fd.into()),
         other => {

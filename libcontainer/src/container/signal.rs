@@ -126,7 +126,8 @@ mod tests {
         ] {
             assert_eq!(number(text), Some(expected), "{text}");
         }
-        for bad in ["", "0", "65", "-9", "FOO", "RTMIN-1", "RTMAX+1", "RTMIN3", "SIGSIGKILL", "9x"] {
+        for bad in ["", "0", "65", "-9", "FOO", "RTMIN-1", "RTMAX+1", "RTMIN3", "SIGSIGKILL", "9x"]
+        {
             assert_eq!(number(bad), None, "{bad}");
         }
     }

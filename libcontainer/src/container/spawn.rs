@@ -31,9 +31,9 @@ pub(super) fn program() -> Result<&'static OwnedFd> {
             fd.into()
         }
         // memfds may not be executable here (vm.memfd_noexec): an unlinked file serves.
-        Err(failure) => unlinked_file().map_err(|_| {
-            call("cannot place the init program in memory", failure)
-        })?,
+        Err(failure) => {
+            unlinked_file().map_err(|_| call("cannot place the init program in memory", failure))?
+        }
     };
     Ok(INIT.get_or_init(|| placed))
 }
@@ -60,9 +60,8 @@ fn place_in(dir: &str) -> nix::Result<OwnedFd> {
     }
     // A file that is open for writing cannot be executed: only the second descriptor stays.
     let name = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let mounted_noexec = nix::sys::statvfs::fstatvfs(&file)?
-        .flags()
-        .contains(nix::sys::statvfs::FsFlags::ST_NOEXEC);
+    let mounted_noexec =
+        nix::sys::statvfs::fstatvfs(&file)?.flags().contains(nix::sys::statvfs::FsFlags::ST_NOEXEC);
     if mounted_noexec {
         return Err(nix::errno::Errno::EACCES);
     }
@@ -98,12 +97,11 @@ pub(super) fn start(start: &Start<'_>) -> Result<Spawned> {
             start.socket.as_raw_fd(),
         ],
     };
-    let started = if start.join.is_empty() {
+    if start.join.is_empty() {
         spawn(&request).map_err(|failure| explain(&request, failure))
     } else {
         join_and_spawn(start, &request)
-    };
-    started
+    }
 }
 
 /// A thread of its own joins the namespaces and starts init in them: the caller's thread, and with
@@ -118,8 +116,7 @@ fn join_and_spawn(start: &Start<'_>, request: &Spawn) -> Result<Spawned> {
         for (joined, fd) in join {
             namespace::join(fd, joined.kind).map_err(|failure| {
                 let kind = namespaces::name(joined.kind);
-                let message =
-                    format!("cannot join the {kind} namespace {}", joined.path.display());
+                let message = format!("cannot join the {kind} namespace {}", joined.path.display());
                 call(message, failure).at("isolate", 0, &joined.pointer)
             })?;
         }

@@ -91,9 +91,12 @@ fn waits_for_start(pid: i32) -> bool {
     let name = program.unwrap_or_default().to_string_lossy().into_owned();
     name.ends_with(" (deleted)")
         && INIT_NAMES.iter().any(|known| {
-            name.starts_with(known) || name.rsplit('/').next().is_some_and(|last| {
-                known.strip_prefix('/').is_some_and(|known| last.starts_with(known) && known == "#")
-            })
+            name.starts_with(known)
+                || name.rsplit('/').next().is_some_and(|last| {
+                    known
+                        .strip_prefix('/')
+                        .is_some_and(|known| last.starts_with(known) && known == "#")
+                })
         })
 }
 

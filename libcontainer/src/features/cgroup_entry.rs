@@ -39,21 +39,23 @@ pub fn born_inside(config: &Config) -> bool {
 
 /// The runtime makes the directories, so that a copy of them can be mounted, and writes limits.
 pub fn make(config: &Config, steps: &mut Steps) {
-    if let Some(plan) = &config.cgroup {
+    if config.cgroup.is_some() {
         let pointer = "/linux/cgroupsPath";
         steps.runtime(pointer, Task::MakeCgroups);
-        if !plan.writes.is_empty() || plan.device_program.is_some() {
-            steps.runtime("/linux/resources", Task::LimitCgroups);
-        }
+        // Also where no limit is configured: v1 cpusets are filled and v2 controllers enabled.
+        steps.runtime("/linux/resources", Task::LimitCgroups);
     }
 }
 
 /// The runtime opens what init enters through; the first slot and the number.
 pub fn open(config: &Config, steps: &mut Steps) -> (Slot, u32) {
-    let names: Vec<String> =
-        config.cgroup.iter().flat_map(|plan| plan.legacy()).map(|p| p.dir().display().to_string()).collect();
-    let slots: Vec<Slot> =
-        names.iter().map(|name| steps.slot(format!("{name}/tasks"))).collect();
+    let names: Vec<String> = config
+        .cgroup
+        .iter()
+        .flat_map(CgroupPlan::legacy)
+        .map(|p| p.dir().display().to_string())
+        .collect();
+    let slots: Vec<Slot> = names.iter().map(|name| steps.slot(format!("{name}/tasks"))).collect();
     let Some(first) = slots.first().copied() else { return (Slot::NONE, 0) };
     let count = slots.len() as u32;
     steps.runtime("/linux/cgroupsPath", Task::OpenCgroups { first, count });

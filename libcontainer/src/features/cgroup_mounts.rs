@@ -13,7 +13,7 @@ use libcontainer_init::wire::{List, Numbers, Slot, Str};
 use crate::config::{Config, Mount, MountKind};
 use crate::steps::Steps;
 use crate::task::Task;
-use crate::task::cgroup::Place;
+use crate::task::cgroup::{CgroupPlan, Place};
 
 /// Whether the configuration mounts cgroups: then init needs them to be there before.
 pub fn wanted(config: &Config) -> bool {
@@ -41,7 +41,7 @@ pub fn open(config: &Config, steps: &mut Steps) {
 }
 
 fn legacy_places(config: &Config) -> Vec<Place> {
-    config.cgroup.iter().flat_map(|plan| plan.legacy()).cloned().collect()
+    config.cgroup.iter().flat_map(CgroupPlan::legacy).cloned().collect()
 }
 
 /// Init mounts them.

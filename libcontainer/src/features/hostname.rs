@@ -11,10 +11,7 @@ use crate::steps::Steps;
 const MAX: usize = 64;
 
 /// `/hostname` and `/domainname` need a UTS namespace: the host's names are not the container's.
-pub fn check(
-    cx: &mut Context<'_>,
-    namespaces: &Namespaces,
-) -> (Option<String>, Option<String>) {
+pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> (Option<String>, Option<String>) {
     let spec = cx.spec;
     let named = [("/hostname", &spec.hostname), ("/domainname", &spec.domainname)];
     for (pointer, name) in named {

@@ -76,9 +76,7 @@ pub fn raise(config: &Config, steps: &mut Steps) {
 pub fn set(config: &Config, steps: &mut Steps) {
     for (i, (resource, limit)) in config.process.limits.iter().enumerate() {
         let Limit { soft, hard } = *limit;
-        steps.init(
-            format!("/process/rlimits/{i}"),
-            Step::Limit { resource: *resource, soft, hard },
-        );
+        steps
+            .init(format!("/process/rlimits/{i}"), Step::Limit { resource: *resource, soft, hard });
     }
 }

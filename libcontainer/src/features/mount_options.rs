@@ -181,9 +181,24 @@ mod tests {
     #[test]
     fn every_recursive_option_of_the_specification_is_known() {
         for name in [
-            "ratime", "rdev", "rdiratime", "rexec", "rnoatime", "rnodiratime", "rnoexec",
-            "rnorelatime", "rnostrictatime", "rnosuid", "rnosymfollow", "rrelatime", "rro",
-            "rrw", "rstrictatime", "rsuid", "rsymfollow", "rnodev",
+            "ratime",
+            "rdev",
+            "rdiratime",
+            "rexec",
+            "rnoatime",
+            "rnodiratime",
+            "rnoexec",
+            "rnorelatime",
+            "rnostrictatime",
+            "rnosuid",
+            "rnosymfollow",
+            "rrelatime",
+            "rro",
+            "rrw",
+            "rstrictatime",
+            "rsuid",
+            "rsymfollow",
+            "rnodev",
         ] {
             assert!(recursive(name).is_some(), "{name}");
         }

@@ -192,12 +192,7 @@ pub fn open_more(config: &Config, steps: &mut Steps, portion: Range<usize>) -> V
     open(config, steps, portion, &window.map(Slot).collect::<Vec<_>>())
 }
 
-fn open(
-    config: &Config,
-    steps: &mut Steps,
-    portion: Range<usize>,
-    reserved: &[Slot],
-) -> Vec<Slot> {
+fn open(config: &Config, steps: &mut Steps, portion: Range<usize>, reserved: &[Slot]) -> Vec<Slot> {
     let mut reserved = reserved.iter();
     let mut open = |mount: &Mount| {
         let MountKind::Bind { source, recursive } = &mount.kind else { return Slot::NONE };

@@ -98,8 +98,14 @@ mod tests {
 
     #[test]
     fn both_spellings_of_sysctl_8_name_the_same_file() {
-        assert_eq!(parts("net.ipv4.conf.eth0/100.forwarding").join("/"), "net/ipv4/conf/eth0.100/forwarding");
-        assert_eq!(parts("net/ipv4/conf/eth0.100/forwarding").join("/"), "net/ipv4/conf/eth0.100/forwarding");
+        assert_eq!(
+            parts("net.ipv4.conf.eth0/100.forwarding").join("/"),
+            "net/ipv4/conf/eth0.100/forwarding"
+        );
+        assert_eq!(
+            parts("net/ipv4/conf/eth0.100/forwarding").join("/"),
+            "net/ipv4/conf/eth0.100/forwarding"
+        );
         assert_eq!(parts("kernel.shm_rmid_forced").join("/"), "kernel/shm_rmid_forced");
     }
 }

@@ -13,12 +13,14 @@ use crate::task::Task;
 pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Option<Mappings> {
     let (uid, gid) = (&cx.linux.uid_mappings, &cx.linux.gid_mappings);
     if !namespaces.creates(NEWUSER) {
-        let joined = namespaces.joins(NEWUSER).is_some();
-        if !joined && !(uid.is_empty() && gid.is_empty()) {
-            let message = "id mappings need a user namespace in /linux/namespaces";
-            cx.fault(if uid.is_empty() { "/linux/gidMappings" } else { "/linux/uidMappings" }, message);
-        } else if joined && !(uid.is_empty() && gid.is_empty()) {
-            cx.warn("/linux/uidMappings", "a joined user namespace keeps its own mappings");
+        let pointer = if uid.is_empty() { "/linux/gidMappings" } else { "/linux/uidMappings" };
+        if uid.is_empty() && gid.is_empty() {
+            return None;
+        }
+        if namespaces.joins(NEWUSER).is_some() {
+            cx.warn(pointer, "a joined user namespace keeps its own mappings");
+        } else {
+            cx.fault(pointer, "id mappings need a user namespace in /linux/namespaces");
         }
         return None;
     }

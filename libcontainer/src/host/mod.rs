@@ -44,12 +44,13 @@ impl Host {
         let (bounding, known_capabilities) = bounding_set()?;
         let sets = caps::get()
             .map_err(|failure| crate::error::call("cannot read capabilities", failure))?;
+        let (euid, user_namespace) = (nix::unistd::geteuid().as_raw(), in_user_namespace()?);
         Ok(Self {
-            cgroups: Cgroups::probe()?,
-            euid: nix::unistd::geteuid().as_raw(),
+            cgroups: Cgroups::probe_for(euid != 0 || user_namespace)?,
+            euid,
             egid: nix::unistd::getegid().as_raw(),
             privileged: sets.effective & SYS_ADMIN != 0,
-            user_namespace: in_user_namespace()?,
+            user_namespace,
             bounding,
             known_capabilities,
         })

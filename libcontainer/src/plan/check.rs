@@ -15,14 +15,12 @@ use crate::task::Task;
 pub(super) fn all(phases: &[Meeting]) -> Result<(), String> {
     let mut walk = Walk::default();
     for meeting in phases {
-        let mut number = meeting.first;
-        for entry in &meeting.phase.entries {
+        for (number, entry) in (meeting.first..).zip(&meeting.phase.entries) {
             let checked = match &entry.action {
                 Action::Runtime(task) => walk.runtime(task),
                 Action::Init(step) => walk.init(step),
             };
             checked.map_err(|law| format!("step {number}: {law}"))?;
-            number += 1;
         }
         if let Some(slots) = &meeting.release {
             contiguous(slots)?;
@@ -91,10 +89,8 @@ impl Walk {
         if self.user_switched && needs_privilege(step) {
             return Err("privileges are gone after the user is switched".to_owned());
         }
-        self.entered_root |= matches!(
-            step,
-            Step::PivotRoot {} | Step::MoveRoot {} | Step::ChangeRoot {}
-        );
+        self.entered_root |=
+            matches!(step, Step::PivotRoot {} | Step::MoveRoot {} | Step::ChangeRoot {});
         self.user_switched |= matches!(step, Step::User { .. });
         self.awaits_start = matches!(step, Step::AwaitStart { .. });
         self.executed = matches!(step, Step::Exec { .. });

@@ -32,6 +32,7 @@ impl Plan {
                     json!({
                         "step": meeting.first + i,
                         "actor": actor(entry),
+                        "kind": kind(entry),
                         "pointer": entry.pointer,
                         "text": words.entry(entry),
                     })
@@ -83,6 +84,14 @@ fn actor(entry: &Entry) -> &'static str {
     }
 }
 
+/// The name of the step's kind.
+fn kind(entry: &Entry) -> &'static str {
+    match &entry.action {
+        Action::Runtime(task) => task.name(),
+        Action::Init(step) => step.name(),
+    }
+}
+
 /// Steps in words, with what their slots hold.
 struct Words<'a> {
     plan: &'a Plan,
@@ -100,18 +109,16 @@ impl<'a> Words<'a> {
                 slots.entry(*into).or_insert_with(|| path.display().to_string());
             }
         }
-        let mut words = Self {
-            plan,
-            bytes: PlanBytes::new(&plan.bytes),
-            slots,
-            kept: BTreeMap::new(),
-        };
+        let mut words =
+            Self { plan, bytes: PlanBytes::new(&plan.bytes), slots, kept: BTreeMap::new() };
         for (_, _, entry) in plan.numbered() {
             match entry.action {
                 Action::Init(Step::OpenTree { path, into, .. }) => {
                     words.slots.insert(into, words.str(path));
                 }
-                Action::Init(Step::Mount { target, keep, .. } | Step::Bind { target, keep, .. }) => {
+                Action::Init(
+                    Step::Mount { target, keep, .. } | Step::Bind { target, keep, .. },
+                ) => {
                     words.kept.insert(keep, words.str(target));
                     words.kept.remove(&Slot::NONE);
                 }
@@ -345,7 +352,11 @@ impl<'a> Words<'a> {
     }
 
     fn parameters(&self, data: List) -> String {
-        if data.count == 0 { String::new() } else { format!(" with {}", self.items(data).join(",")) }
+        if data.count == 0 {
+            String::new()
+        } else {
+            format!(" with {}", self.items(data).join(","))
+        }
     }
 
     fn str(&self, text: Str) -> String {

@@ -1,6 +1,6 @@
 //! Plans: a configuration compiled into what will be done, before anything is done.
 //!
-//! [`create`](mod@create) and [`exec`](mod@exec) are the two choreographies. This module cuts their
+//! `create.rs` and `exec.rs` are the two choreographies. This module cuts their
 //! phases into what each side waits for, and writes init's column as bytes. A plan depends on
 //! configuration, options and facts of the host alone; it holds no branch and no descriptor.
 
@@ -73,8 +73,7 @@ impl Plan {
         host: &Host,
         choreography: fn(&Config, &Host) -> Steps,
     ) -> Result<Self> {
-        let (config, warnings) =
-            features::check(bundle.spec(), bundle.path(), id, options, host)?;
+        let (config, warnings) = features::check(bundle.spec(), bundle.path(), id, options, host)?;
         let steps = choreography(&config, host);
         if !steps.faults.is_empty() {
             return Err(Error::config(steps.faults));
@@ -97,9 +96,7 @@ impl Plan {
 
     /// The number in the plan, the phase and the step that is init's step with this index.
     pub(crate) fn of_init(&self, index: usize) -> Option<(&'static str, usize, &Entry)> {
-        self.numbered()
-            .filter(|(_, _, entry)| matches!(entry.action, Action::Init(_)))
-            .nth(index)
+        self.numbered().filter(|(_, _, entry)| matches!(entry.action, Action::Init(_))).nth(index)
     }
 
     /// All steps with their phase and number.
@@ -130,8 +127,10 @@ fn meet(mut phases: Vec<Phase>) -> Vec<Meeting> {
             && let Some(last) = unmet.take()
         {
             runtime_waits[i] = true;
-            let forked = matches!(phases[last].entries.iter().rev().find_map(init_step),
-                Some(Step::EnterPidNamespace {}));
+            let forked = matches!(
+                phases[last].entries.iter().rev().find_map(init_step),
+                Some(Step::EnterPidNamespace {})
+            );
             if !forked {
                 let entry = Entry { action: Action::Init(Step::Arrive {}), pointer: String::new() };
                 phases[last].entries.push(entry);
@@ -154,9 +153,9 @@ fn meet(mut phases: Vec<Phase>) -> Vec<Meeting> {
                 Action::Init(_) => None,
             });
             let slots = done.get_or_insert_default();
-            slots.extend(filled.flat_map(|(first, count)| {
-                (0..count).map(move |n| Slot(first.0 + n as u16))
-            }));
+            slots.extend(
+                filled.flat_map(|(first, count)| (0..count).map(move |n| Slot(first.0 + n as u16))),
+            );
         }
     }
     let mut first = 1;
@@ -182,9 +181,8 @@ fn encode(phases: &[Meeting], arena: &[u8]) -> Result<Vec<u8>> {
     let entries = phases.iter().flat_map(|meeting| &meeting.phase.entries);
     let steps: Vec<Words> = entries.filter_map(init_step).map(|step| step.encode()).collect();
     let len = HEADER + steps.len() * libcontainer_init::wire::STEP + arena.len();
-    let total = u32::try_from(len).map_err(|_| {
-        Error::new(ErrorKind::Config, "the configuration is too large")
-    })?;
+    let total = u32::try_from(len)
+        .map_err(|_| Error::new(ErrorKind::Config, "the configuration is too large"))?;
     let mut bytes = Vec::with_capacity(len);
     let header = [MAGIC, total, steps.len() as u32];
     let words = header.into_iter().chain(steps.iter().flat_map(|words| *words.words()));

@@ -130,6 +130,33 @@ pub enum Task {
 }
 
 impl Task {
+    /// The name of its kind.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Record => "Record",
+            Self::OpenRootfs { .. } => "OpenRootfs",
+            Self::OpenTree { .. } => "OpenTree",
+            Self::OpenProcfs { .. } => "OpenProcfs",
+            Self::OpenNamespace { .. } => "OpenNamespace",
+            Self::OpenContainer { .. } => "OpenContainer",
+            Self::ConnectConsole => "ConnectConsole",
+            Self::HandOver { .. } => "HandOver",
+            Self::Listen { .. } => "Listen",
+            Self::MakeCgroups => "MakeCgroups",
+            Self::LimitCgroups => "LimitCgroups",
+            Self::OpenCgroups { .. } => "OpenCgroups",
+            Self::Spawn { .. } => "Spawn",
+            Self::WriteMappings { .. } => "WriteMappings",
+            Self::AdoptInit => "AdoptInit",
+            Self::OomScore { .. } => "OomScore",
+            Self::RaiseLimit { .. } => "RaiseLimit",
+            Self::StateDocument { .. } => "StateDocument",
+            Self::RunHook { .. } => "RunHook",
+            Self::SendConsole => "SendConsole",
+            Self::Publish => "Publish",
+        }
+    }
+
     /// The slots the task fills, as a first one and a count.
     pub fn fills(&self) -> Option<(Slot, u32)> {
         match self {

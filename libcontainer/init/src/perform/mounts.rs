@@ -56,7 +56,16 @@ impl Init {
 
     pub(super) fn bind(&mut self, step: &Step) -> Done {
         let Step::Bind {
-            tree, target, set, clear, set_all, clear_all, slave, propagation, flags, keep,
+            tree,
+            target,
+            set,
+            clear,
+            set_all,
+            clear_all,
+            slave,
+            propagation,
+            flags,
+            keep,
         } = *step
         else {
             return Err(Cause::Refused(Refusal::BadPlan));
@@ -82,22 +91,25 @@ impl Init {
     }
 
     pub(super) fn remount(&mut self, step: &Step) -> Done {
-        let Step::Remount { target, data, set, clear, set_all, clear_all, propagation } = *step else {
+        let Step::Remount { target, data, set, clear, set_all, clear_all, propagation } = *step
+        else {
             return Err(Cause::Refused(Refusal::BadPlan));
         };
         let mounted = target::open(self.root()?, self.str(target)?, Resolve::InRoot)?;
         if data.count > 0 {
             let context = mount::pick_context(mounted.raw())?;
-            let changed = (0..data.count).try_for_each(|i| {
-                configure(context.raw(), self.item(data, i)?)
-            });
+            let changed =
+                (0..data.count).try_for_each(|i| configure(context.raw(), self.item(data, i)?));
             let changed = changed.and_then(|()| Ok(mount::reconfigure(context.raw())?));
             if changed.is_err() {
                 self.detail.read_from(context.raw());
             }
             changed?;
         }
-        apply(&mounted, &Change { set: set_all, clear: clear_all, propagation: 0, recursive: true })?;
+        apply(
+            &mounted,
+            &Change { set: set_all, clear: clear_all, propagation: 0, recursive: true },
+        )?;
         apply(&mounted, &Change { set, clear, propagation: 0, recursive: false })?;
         self.propagate(&mounted, propagation)
     }

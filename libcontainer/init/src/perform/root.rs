@@ -90,8 +90,7 @@ impl Init {
 /// Unmounts every procfs and sysfs of the host outside the rootfs: with a whole one in sight, the
 /// kernel lets a process mount another, without the masks.
 fn detach_host_filesystems() -> Done {
-    let table =
-        path::open(AT_FDCWD, c"/proc/self/mountinfo", O_RDONLY, 0, Resolve::Anywhere)?;
+    let table = path::open(AT_FDCWD, c"/proc/self/mountinfo", O_RDONLY, 0, Resolve::Anywhere)?;
     let mut lines = super::home::Lines::new(table);
     let mut points = [super::target::Path::new(b"")?; 16];
     let mut count = 0;

@@ -1,8 +1,8 @@
 //! Reading, writing and arranging descriptors: read(2), write(2), dup3(2), fcntl(2),
 //! close_range(2), statx(2)'s older sisters.
 
-use super::raw::{self, Errno, Nr, Result, address};
 use super::Fd;
+use super::raw::{self, Errno, Nr, Result, address};
 
 /// O_CLOEXEC, open(2). The same number on every architecture here.
 pub const O_CLOEXEC: u32 = 0o2_000_000;

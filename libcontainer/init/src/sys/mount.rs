@@ -3,9 +3,9 @@
 
 use core::ffi::CStr;
 
+use super::Fd;
 use super::path::AT_FDCWD;
 use super::raw::{self, Nr, Result, address};
-use super::Fd;
 
 /// Read-only, mount_setattr(2).
 pub const ATTR_RDONLY: u32 = 0x1;

@@ -3,9 +3,9 @@
 
 use core::ffi::CStr;
 
+use super::Fd;
 use super::file::O_CLOEXEC;
 use super::raw::{self, Errno, Nr, Result, address};
-use super::Fd;
 
 /// Relative to the working directory, or with an absolute path to this process's root.
 pub const AT_FDCWD: i32 = -100;
@@ -123,8 +123,7 @@ pub fn make_link(content: &CStr, dir: i32, name: &CStr) -> Result<()> {
 
 /// readlinkat(2): the length of the link's content in `buf`; EINVAL when it is no link.
 pub fn read_link(dir: i32, name: &CStr, buf: &mut [u8]) -> Result<usize> {
-    let args =
-        [dir as usize, address(name.as_ptr()), address(buf.as_mut_ptr()), buf.len(), 0, 0];
+    let args = [dir as usize, address(name.as_ptr()), address(buf.as_mut_ptr()), buf.len(), 0, 0];
     // SAFETY: see the module `sys`.
     unsafe { raw::call(Nr::Readlinkat, args) }
 }
@@ -183,9 +182,7 @@ pub fn enter_dir(fd: i32) -> Result<()> {
 pub fn working_dir_is_reachable() -> Result<bool> {
     let mut buf = [0u8; 4097];
     // SAFETY: see the module `sys`.
-    let call = unsafe {
-        raw::call(Nr::Getcwd, [address(buf.as_mut_ptr()), buf.len(), 0, 0, 0, 0])
-    };
+    let call = unsafe { raw::call(Nr::Getcwd, [address(buf.as_mut_ptr()), buf.len(), 0, 0, 0, 0]) };
     match call {
         Ok(_) => Ok(buf[0] == b'/'),
         // Deeper than PATH_MAX is still a place below the root.

@@ -1,7 +1,7 @@
 //! pidfd_open(2), pidfd_send_signal(2), and waitid(2) on a pidfd.
 
-use super::raw::{self, Errno, Nr, Result, address};
 use super::Fd;
+use super::raw::{self, Errno, Nr, Result, address};
 
 /// A descriptor of a process.
 pub fn open(pid: i32) -> Result<Fd> {

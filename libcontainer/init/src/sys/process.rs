@@ -2,8 +2,8 @@
 
 use core::ffi::CStr;
 
-use super::raw::{self, Nr, Result, address};
 use super::Fd;
+use super::raw::{self, Nr, Result, address};
 
 const SIGCHLD: usize = 17;
 

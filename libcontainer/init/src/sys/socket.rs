@@ -83,8 +83,7 @@ pub struct Received {
 pub fn receive(socket: i32, bytes: &mut [u8], slots: &mut [Option<Fd>]) -> Result<Received> {
     const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
     const MSG_CTRUNC: u32 = 8;
-    let mut control =
-        Control { len: 0, level: 0, kind: 0, descriptors: [-1; MAX_DESCRIPTORS + 1] };
+    let mut control = Control { len: 0, level: 0, kind: 0, descriptors: [-1; MAX_DESCRIPTORS + 1] };
     let iov = IoVec { base: address(bytes.as_mut_ptr()), len: bytes.len() };
     let mut message = header(&iov);
     message.control = address(&raw mut control);
@@ -98,8 +97,8 @@ pub fn receive(socket: i32, bytes: &mut [u8], slots: &mut [Option<Fd>]) -> Resul
             result => break result?,
         }
     };
-    let holds_descriptors = message.control_len >= HEADER
-        && (control.level, control.kind) == (SOL_SOCKET, SCM_RIGHTS);
+    let holds_descriptors =
+        message.control_len >= HEADER && (control.level, control.kind) == (SOL_SOCKET, SCM_RIGHTS);
     let count = if holds_descriptors { (control.len - HEADER) / size_of::<i32>() } else { 0 };
     for (i, number) in control.descriptors[..count.min(MAX_DESCRIPTORS)].iter().enumerate() {
         let fd = Fd::new(*number as usize);
