@@ -139,8 +139,8 @@ impl Container {
 impl AsFd for Container {
     /// The pidfd of the container's first process: readable when that has ended.
     ///
-    /// A container whose process was gone when it was opened has none; then this is the standard
-    /// input of nobody: a descriptor of the root directory, which is always readable.
+    /// A container whose process was gone when it was opened has none; then this is a descriptor of
+    /// the root directory, which is always readable.
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.pidfd {
             Some(fd) => fd.as_fd(),

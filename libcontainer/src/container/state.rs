@@ -11,10 +11,6 @@ use super::{Container, Status};
 use crate::error::Result;
 use crate::spec::State;
 
-/// What /proc/PID/exe says as long as a process is still init: the name of its memfd, or of the
-/// file without a name that stands in for it.
-const INIT_NAMES: [&str; 2] = ["/memfd:keel-init", "/#"];
-
 impl Container {
     /// Where the container is in its life.
     ///
@@ -29,11 +25,22 @@ impl Container {
         if !is_alive(init) {
             return Ok(Status::Stopped);
         }
-        if waits_for_start(init.pid) {
+        if self.waits_for_start(init.pid) {
             return Ok(Status::Created);
         }
         let frozen = self.record.cgroup.as_ref().is_some_and(crate::cgroup::Cgroup::frozen);
         Ok(if frozen { Status::Paused } else { Status::Running })
+    }
+
+    /// Whether the process has not executed the container's program yet: it is still init, and the
+    /// socket that starts it is still there (a program of the container could look like init).
+    fn waits_for_start(&self, pid: i32) -> bool {
+        let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+        let name = program.to_string_lossy();
+        let in_memory = name.starts_with("/memfd:keel-init");
+        // The file without a name that stands in for the memfd.
+        let unlinked = name.rsplit('/').next().is_some_and(|last| last.starts_with('#'));
+        (in_memory || unlinked) && std::fs::symlink_metadata(self.directory.socket()).is_ok()
     }
 
     /// The state document (runtime.md, "State"), with what runc adds to it.
@@ -83,21 +90,6 @@ pub(super) fn open_process(init: Identity) -> Option<OwnedFd> {
     let fd: OwnedFd = pidfd::open(init.pid).ok()?.into();
     // Looked at after the descriptor is open: then it cannot be about another process.
     is_alive(init).then_some(fd)
-}
-
-/// Whether the process has not executed the container's program yet.
-fn waits_for_start(pid: i32) -> bool {
-    let program = std::fs::read_link(format!("/proc/{pid}/exe"));
-    let name = program.unwrap_or_default().to_string_lossy().into_owned();
-    name.ends_with(" (deleted)")
-        && INIT_NAMES.iter().any(|known| {
-            name.starts_with(known)
-                || name.rsplit('/').next().is_some_and(|last| {
-                    known
-                        .strip_prefix('/')
-                        .is_some_and(|known| last.starts_with(known) && known == "#")
-                })
-        })
 }
 
 /// A descriptor that poll(2) always calls readable.
