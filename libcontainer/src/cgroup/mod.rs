@@ -136,6 +136,11 @@ impl Open {
     }
 }
 
+/// The last component of a cgroup's path.
+fn name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
 /// An operation on a cgroup that failed.
 fn failed(verb: &str, place: &Place, errno: Errno) -> Error {
     let path = place.dir();

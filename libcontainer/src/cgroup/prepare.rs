@@ -7,7 +7,7 @@
 use nix::errno::Errno;
 
 use super::dir::Dir;
-use super::{Cgroup, Directory, Open, failed, legacy, processes, remove, unified};
+use super::{Cgroup, Directory, Open, failed, legacy, name, processes, remove, unified};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::cgroups::{join, parent};
 use crate::task::cgroup::{CgroupPlan, Place};
@@ -90,11 +90,6 @@ fn existing(above: &Dir, place: &Place) -> Result<Option<Dir>> {
         Err(Errno::ENOENT) => Ok(None),
         Err(errno) => Err(failed("open", place, errno)),
     }
-}
-
-/// The last component of a cgroup's path.
-pub(super) fn name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or_default()
 }
 
 /// Makes one directory and those above it that are missing.

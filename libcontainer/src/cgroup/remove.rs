@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::dir::Dir;
-use super::prepare::name;
-use super::{Cgroup, Directory, failed, legacy, processes};
+use super::{Cgroup, Directory, failed, legacy, name, processes};
 use crate::error::{Error, Result};
 use crate::host::cgroups::{join, parent};
 use crate::task::cgroup::Place;

@@ -3,55 +3,28 @@
 //! What an interrupted creation would leave is recorded before it exists, and what a failed one
 //! made is undone here: init is killed, cgroups and the directory are removed.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::time::SystemTime;
 
 use libcontainer_init::message::Message;
-use libcontainer_init::sys::memfd::{self, Use};
 use libcontainer_init::sys::pidfd;
 use libcontainer_init::wire::Slot;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
+use super::creation::Creation;
 use super::link::{self, Link, Said};
-use super::perform::Perform;
-use super::record::{Directory, Lock, Record};
+use super::perform;
+use super::record::{Directory, Record};
 use super::time::{Timeline, rfc3339};
 use super::{Container, Store, hooks};
 use crate::bundle::Bundle;
 use crate::cgroup::Cgroup;
-use crate::error::{Error, ErrorKind, Result, call};
+use crate::error::{Error, ErrorKind, Result};
 use crate::host::Host;
 use crate::id::ContainerId;
 use crate::options::{Attachments, Options};
 use crate::plan::Plan;
-use crate::spec::{Spec, State};
 use crate::steps::Action;
-
-/// A creation under way.
-pub(super) struct Creation<'a> {
-    pub(super) id: &'a ContainerId,
-    pub(super) spec: &'a Spec,
-    pub(super) plan: &'a Plan,
-    pub(super) attach: Attachments,
-    pub(super) directory: Directory,
-    pub(super) record: Record,
-    pub(super) lock: Option<Lock>,
-    /// Cgroups that were looked for and not made yet.
-    pub(super) survey: Option<crate::cgroup::Survey>,
-    pub(super) cgroup: Option<crate::cgroup::Open>,
-    /// Init's pid and pidfd.
-    pub(super) init: Option<(i32, OwnedFd)>,
-    pub(super) link: Link,
-    /// Init's end of the socket, until init has it.
-    pub(super) init_socket: Option<OwnedFd>,
-    /// What was opened for init, until the next *go*.
-    pub(super) slots: Vec<(Slot, OwnedFd)>,
-    /// Where the terminal's master goes, and the master.
-    pub(super) console_socket: Option<OwnedFd>,
-    pub(super) console: Option<OwnedFd>,
-    pub(super) timeline: Timeline,
-    pub(super) warnings: Vec<crate::error::Fault>,
-}
 
 impl Store {
     /// Creates a container: everything is set up, and its program waits to be started.
@@ -157,7 +130,7 @@ impl<'a> Creation<'a> {
             for (i, entry) in meeting.phase.entries.iter().enumerate() {
                 let Action::Runtime(task) = &entry.action else { continue };
                 let number = meeting.first + i;
-                Perform::task(self, task).map_err(|e| e.at(phase, number, &entry.pointer))?;
+                perform::task(self, task).map_err(|e| e.at(phase, number, &entry.pointer))?;
                 self.timeline.mark(format!("{phase}: {}", plan.describe(entry)));
             }
             if let Some(slots) = &meeting.release {
@@ -214,26 +187,6 @@ impl<'a> Creation<'a> {
 
     fn silent_end(&self) -> Error {
         link::silent_end(self.init.as_ref().map(|(_, pidfd)| pidfd), self.id.as_str())
-    }
-
-    /// The state as hooks are told it.
-    pub(super) fn state(&self, status: &str, pid: Option<i32>) -> State {
-        State {
-            oci_version: super::OCI_VERSION.to_owned(),
-            id: self.id.to_string(),
-            status: status.to_owned(),
-            pid,
-            bundle: self.record.bundle.to_string_lossy().into_owned(),
-            annotations: self.plan.config.annotations.clone(),
-            ..State::default()
-        }
-    }
-
-    /// The plan as a sealed file for init.
-    pub(super) fn plan_file(&self) -> Result<OwnedFd> {
-        memfd::sealed(c"keel-plan", &self.plan.bytes, Use::Data)
-            .map(OwnedFd::from)
-            .map_err(|failure| call("cannot write the plan", failure))
     }
 
     fn finish(self) -> Result<Container> {

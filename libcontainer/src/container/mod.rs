@@ -5,6 +5,7 @@
 
 mod console;
 mod create;
+mod creation;
 mod delete;
 mod hooks;
 mod kill;

@@ -10,7 +10,7 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
 };
 
-use super::create::Creation;
+use super::creation::Creation;
 use super::record::Identity;
 use super::{console, hooks, link, mappings, spawn};
 use crate::cgroup::Cgroup;
@@ -21,42 +21,35 @@ use crate::options;
 use crate::spec::Hook;
 use crate::task::Task;
 
-/// The runtime performing its steps in a creation.
-pub(super) struct Perform;
-
-impl Perform {
-    /// Performs one step.
-    pub(super) fn task(creation: &mut Creation<'_>, task: &Task) -> Result<()> {
-        let c = creation;
-        match task {
-            Task::Record => c.claim(),
-            Task::OpenRootfs { path, tree, into } => c.fill(*into, open_rootfs(path, *tree)?),
-            Task::OpenTree { path, recursive, into } => c.fill(*into, open_tree(path, *recursive)?),
-            Task::OpenProcfs { into } => c.fill(*into, open_procfs()?),
-            Task::OpenNamespace { namespace, into } => c.fill(*into, open_namespace(namespace)?),
-            Task::ConnectConsole => c.connect_console(),
-            Task::HandOver { first, .. } => c.hand_over(*first),
-            Task::Listen { into } => c.listen_for_start(*into),
-            Task::MakeCgroups => c.make_cgroups(),
-            Task::LimitCgroups => c.limit_cgroups(),
-            Task::OpenCgroups { first, .. } => c.open_cgroups(*first),
-            Task::Spawn { namespaces, join, into_cgroup, keep_capabilities } => {
-                c.spawn(*namespaces, join, *into_cgroup, *keep_capabilities)
-            }
-            Task::WriteMappings { mappings } => mappings::write(c.pid()?, mappings),
-            // Init's message about it was awaited as the meeting point before this phase.
-            Task::AdoptInit => Ok(()),
-            Task::OomScore { value } => write_oom_score(c.pid()?, *value),
-            Task::RaiseLimit { resource, hard } => raise_limit(c.pid()?, *resource, *hard),
-            Task::StateDocument { status, inside, into } => {
-                c.state_document(status, *inside, *into)
-            }
-            Task::RunHook { moment, hook } => c.run_hook(moment, hook),
-            Task::SendConsole => c.send_console(),
-            Task::Publish => c.publish(),
-            Task::OpenContainer { .. } => {
-                Err(Error::new(ErrorKind::Input, "there is no container yet"))
-            }
+/// Performs one step.
+pub(super) fn task(creation: &mut Creation<'_>, task: &Task) -> Result<()> {
+    let c = creation;
+    match task {
+        Task::Record => c.claim(),
+        Task::OpenRootfs { path, tree, into } => c.fill(*into, open_rootfs(path, *tree)?),
+        Task::OpenTree { path, recursive, into } => c.fill(*into, open_tree(path, *recursive)?),
+        Task::OpenProcfs { into } => c.fill(*into, open_procfs()?),
+        Task::OpenNamespace { namespace, into } => c.fill(*into, open_namespace(namespace)?),
+        Task::ConnectConsole => c.connect_console(),
+        Task::HandOver { first, .. } => c.hand_over(*first),
+        Task::Listen { into } => c.listen_for_start(*into),
+        Task::MakeCgroups => c.make_cgroups(),
+        Task::LimitCgroups => c.limit_cgroups(),
+        Task::OpenCgroups { first, .. } => c.open_cgroups(*first),
+        Task::Spawn { namespaces, join, into_cgroup, keep_capabilities } => {
+            c.spawn(*namespaces, join, *into_cgroup, *keep_capabilities)
+        }
+        Task::WriteMappings { mappings } => mappings::write(c.pid()?, mappings),
+        // Init's message about it was awaited as the meeting point before this phase.
+        Task::AdoptInit => Ok(()),
+        Task::OomScore { value } => write_oom_score(c.pid()?, *value),
+        Task::RaiseLimit { resource, hard } => raise_limit(c.pid()?, *resource, *hard),
+        Task::StateDocument { status, inside, into } => c.state_document(status, *inside, *into),
+        Task::RunHook { moment, hook } => c.run_hook(moment, hook),
+        Task::SendConsole => c.send_console(),
+        Task::Publish => c.publish(),
+        Task::OpenContainer { .. } => {
+            Err(Error::new(ErrorKind::Input, "there is no container yet"))
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::cgroup::{Section, escaped};
+use super::cgroup_sheet::{Section, escaped};
 use crate::spec::{BlockIo, Cpu, HugepageLimit, Memory, Network, Pids, Rdma, ThrottleDevice};
 use crate::task::cgroup::OnMissing;
 

@@ -4,7 +4,7 @@
 //! fault, as config-linux.md, "Unified", demands; a value that asks for what v2 does anyway is not.
 //! Nothing in this file knows where the cgroup is.
 
-use super::cgroup::Section;
+use super::cgroup_sheet::Section;
 use super::resources_v1::{
     cpu_is_valid, device_number, given, memory_is_valid, swappiness, throttles, unless_zero, weight,
 };

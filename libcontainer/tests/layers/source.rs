@@ -99,8 +99,9 @@ impl Source {
 
     /// The positions at which these words follow each other.
     pub(crate) fn find<'a>(&'a self, pattern: &'a [&str]) -> impl Iterator<Item = &'a Token> {
-        let matches =
-            |window: &&[Token]| window.iter().zip(pattern).all(|(token, word)| token.text == *word);
+        let matches = move |window: &&[Token]| {
+            window.iter().zip(pattern).all(|(token, word)| token.text == *word)
+        };
         self.tokens.windows(pattern.len()).filter(matches).map(|window| &window[0])
     }
 

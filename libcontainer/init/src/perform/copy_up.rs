@@ -6,7 +6,7 @@
 
 use core::ffi::CStr;
 
-use super::{Done, mounts};
+use super::Done;
 use crate::message::{Cause, Refusal};
 use crate::sys::file::{self, AT_SYMLINK_NOFOLLOW, Status};
 use crate::sys::path::{
@@ -27,7 +27,8 @@ fn copy_dir(from: i32, to: i32, depth: usize) -> Done {
     if depth > DEPTH {
         return Err(Cause::Refused(Refusal::TooDeep));
     }
-    let listing = mounts::reopen_dir(from)?;
+    // The O_PATH descriptor cannot be read: the directory is opened once more.
+    let listing = path::open(from, c".", O_DIRECTORY, 0, Resolve::Beneath)?;
     let mut buf = [0u8; 2048];
     loop {
         let len = path::read_dir(listing.raw(), &mut buf)?;

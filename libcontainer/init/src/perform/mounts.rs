@@ -10,7 +10,7 @@ use super::{Done, Init};
 use crate::message::{Cause, Refusal};
 use crate::step::{Step, flag};
 use crate::sys::mount::{self, Change};
-use crate::sys::path::{self, FileSystem, O_DIRECTORY, O_PATH, Resolve};
+use crate::sys::path::{self, FileSystem, Resolve};
 use crate::sys::{Fd, file};
 use crate::wire::{Numbers, Slot, Str};
 
@@ -219,9 +219,4 @@ fn empty_directory() -> Done<Fd> {
     mount::configure(context.raw(), c"nr_inodes", Some(c"2"))?;
     mount::configure(context.raw(), c"nr_blocks", Some(c"1"))?;
     Ok(mount::create(context.raw(), mount::ATTR_RDONLY)?)
-}
-
-/// Opens a directory to be read, from an O_PATH descriptor.
-pub(super) fn reopen_dir(dir: i32) -> Done<Fd> {
-    Ok(path::open(dir, c".", (O_DIRECTORY | O_PATH) ^ O_PATH, 0, Resolve::Beneath)?)
 }
