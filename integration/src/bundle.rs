@@ -186,10 +186,10 @@ impl Bundle {
         self.args(["/bin/sh", "-c", script.as_ref()])
     }
 
-    /// Runs a process that does nothing until it gets SIGTERM, and then ends with 0.
+    /// Runs a process that does nothing, has no children, and ends only by SIGKILL.
     #[must_use]
     pub fn sleeping(self) -> Self {
-        self.sh("trap 'exit 0' TERM; sleep 1000 & wait")
+        self.args(["/bin/sleep", "1000"])
     }
 
     /// Sets the value at a JSON pointer; objects on the way are made, `-` appends to an array.

@@ -79,16 +79,20 @@ impl HostSnapshot {
     }
 }
 
-/// The mount table, without the ids that change when a mount is made again, and without the
-/// mounts of other scenes.
+/// The mount table, without the ids that change when a mount is made again.
+///
+/// What others mount and unmount meanwhile is left out: a line counts if it is about the scene, or
+/// about a place that belongs to the system itself.
 fn mounts(tag: &str) -> Vec<String> {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let other = |line: &str| line.contains("keel-test-") && !line.contains(&format!("{tag}/"));
-    let facts = table.lines().filter(|line| !other(line)).map(|line| {
-        let fields: Vec<&str> = line.split(' ').skip(2).collect();
-        format!("mount {}", fields.join(" "))
-    });
-    facts.collect()
+    let own = format!("{tag}/");
+    let of_the_system = |line: &str| {
+        let point = line.split(' ').nth(4).unwrap_or_default();
+        let below = |top: &str| point.starts_with(top);
+        point.matches('/').count() == 1 || below("/proc/") || below("/sys/") || below("/dev/")
+    };
+    let facts = table.lines().filter(|line| line.contains(&own) || of_the_system(line));
+    facts.map(|line| format!("mount {}", line.splitn(3, ' ').last().unwrap_or_default())).collect()
 }
 
 /// The processes that belong to a scene's containers, by cgroup, command line or mounts.

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use integration::cgroups::Layout;
+use integration::runtime::until;
 use integration::{Bundle, Scene};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
@@ -14,10 +15,14 @@ fn noticed(scene: &Scene, change: impl FnOnce(), undo: impl FnOnce()) -> String 
     let before = scene.snapshot();
     before.assert_same();
     change();
-    let difference = before.difference_within(Duration::from_millis(100));
+    let mut difference = None;
+    until("the change to be noticed", || {
+        difference = before.difference_within(Duration::ZERO);
+        difference.is_some()
+    });
     undo();
     before.assert_same();
-    difference.expect("the change is noticed")
+    difference.expect("it was just there")
 }
 
 #[test]

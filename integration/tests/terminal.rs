@@ -148,7 +148,8 @@ fn the_size_of_the_callers_terminal_is_taken_over_and_followed() {
     let call = call.stdin(copy()).stdout(copy()).stderr(copy()).spawn();
     let mut terminal = terminal;
     let seen = terminal.expect("ready");
-    assert!(seen.contains("31 99"), "{seen}");
+    // runc sets the size after it has started the process, so what is seen there is chance.
+    assert!(seen.contains("31 99") || !scene.is_keel(), "{seen}");
     let resized = Command::new("stty").args(["rows", "40", "cols", "120"]).stdin(copy()).status();
     assert!(resized.expect("stty").success());
     call.signal(Signal::SIGWINCH);

@@ -40,9 +40,9 @@ impl Store {
     ) -> Result<Container> {
         let mut timeline = Timeline::start();
         let host = Host::probe()?;
-        timeline.mark("look at the machine");
+        timeline.mark("compile", 0, "look at the machine");
         let plan = Plan::create(bundle, id, options, &host)?;
-        timeline.mark("compile the plan");
+        timeline.mark("compile", 0, "compile the plan");
         check_attachments(&plan, &attach)?;
         let mut creation = Creation::new(self, id, bundle, &plan, options, attach, timeline)?;
         match creation.walk() {
@@ -125,13 +125,13 @@ impl<'a> Creation<'a> {
             let phase = meeting.phase.name;
             if meeting.runtime_waits {
                 self.await_init()?;
-                self.timeline.mark(format!("{phase}: init arrived"));
+                self.timeline.mark(phase, 0, "init arrived");
             }
             for (i, entry) in meeting.phase.entries.iter().enumerate() {
                 let Action::Runtime(task) = &entry.action else { continue };
                 let number = meeting.first + i;
                 perform::task(self, task).map_err(|e| e.at(phase, number, &entry.pointer))?;
-                self.timeline.mark(format!("{phase}: {}", plan.describe(entry)));
+                self.timeline.mark(phase, number, task.name());
             }
             if let Some(slots) = &meeting.release {
                 self.go(slots)?;
@@ -223,8 +223,8 @@ impl<'a> Creation<'a> {
 
     /// A container that was created in part is destroyed like any other (runtime.md, "Lifecycle").
     fn run_poststop(&self) {
-        let created = self.record.init.is_some()
-            || self.timeline.marks().iter().any(|(what, _)| what.starts_with("hooks:"));
+        let hooks_ran = self.timeline.marks().iter().any(|mark| mark.what == "RunHook");
+        let created = self.record.init.is_some() || hooks_ran;
         if !created {
             return;
         }

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 pub use signal::Signal;
 pub use status::Status;
-pub use time::{Timeline, rfc3339};
+pub use time::{Mark, Timeline, rfc3339};
 pub use wait::Exit;
 
 use crate::error::{Error, ErrorKind, Fault, Result};

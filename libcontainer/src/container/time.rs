@@ -32,8 +32,21 @@ fn civil(days: u64) -> (u64, u64, u64) {
 /// When each step of a creation was done on the runtime's side.
 #[derive(Debug, Clone, Default)]
 pub struct Timeline {
-    marks: Vec<(String, Duration)>,
+    marks: Vec<Mark>,
     started: Option<Instant>,
+}
+
+/// A point of a [`Timeline`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The phase of the plan, or what comes before it.
+    pub phase: &'static str,
+    /// The number of the step as `keel explain` counts them; 0 for what is no step.
+    pub step: usize,
+    /// The kind of the step, or what was done.
+    pub what: &'static str,
+    /// When it was done, since the creation began.
+    pub at: Duration,
 }
 
 impl Timeline {
@@ -41,13 +54,13 @@ impl Timeline {
         Self { marks: Vec::with_capacity(64), started: Some(Instant::now()) }
     }
 
-    pub(super) fn mark(&mut self, what: impl Into<String>) {
-        let elapsed = self.started.map(|started| started.elapsed()).unwrap_or_default();
-        self.marks.push((what.into(), elapsed));
+    pub(super) fn mark(&mut self, phase: &'static str, step: usize, what: &'static str) {
+        let at = self.started.map(|started| started.elapsed()).unwrap_or_default();
+        self.marks.push(Mark { phase, step, what, at });
     }
 
-    /// What was done, and when since the beginning.
-    pub fn marks(&self) -> &[(String, Duration)] {
+    /// What was done, and when.
+    pub fn marks(&self) -> &[Mark] {
         &self.marks
     }
 }
@@ -55,9 +68,10 @@ impl Timeline {
 impl fmt::Display for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut before = Duration::ZERO;
-        for (what, at) in &self.marks {
+        for Mark { phase, step, what, at } in &self.marks {
             let (total, own) = (at.as_micros(), at.saturating_sub(before).as_micros());
-            writeln!(f, "{total:8} µs  +{own:<7} {what}")?;
+            let number = if *step == 0 { String::new() } else { step.to_string() };
+            writeln!(f, "{total:8} µs  +{own:<7} {phase:8} {number:>4} {what}")?;
             before = *at;
         }
         Ok(())

@@ -97,12 +97,12 @@ impl Source {
         format!("{}:{line}", self.path)
     }
 
-    /// The positions at which these words follow each other.
-    pub(crate) fn find<'a>(&'a self, pattern: &'a [&str]) -> impl Iterator<Item = &'a Token> {
-        let matches = move |window: &&[Token]| {
-            window.iter().zip(pattern).all(|(token, word)| token.text == *word)
-        };
-        self.tokens.windows(pattern.len()).filter(matches).map(|window| &window[0])
+    /// The lines in which these words follow each other.
+    pub(crate) fn lines_with(&self, pattern: &[&str]) -> Vec<usize> {
+        let matches =
+            |window: &&[Token]| window.iter().zip(pattern).all(|(token, word)| token.text == *word);
+        let found = self.tokens.windows(pattern.len()).filter(matches);
+        found.map(|window| window[0].line).collect()
     }
 
     /// Every path of at least two parts, with the trees of `use` unfolded.
@@ -163,11 +163,11 @@ impl Source {
             if token.text != "fn" {
                 continue;
             }
-            let body = self.tokens[i..].iter().position(|t| t.text == "{" || t.text == ";");
-            let Some(open) = body.map(|at| i + at).filter(|at| self.tokens[*at].text == "{") else {
+            let end = end_of_item(&self.tokens, i);
+            if self.tokens[end].text == ";" {
                 continue;
-            };
-            let end = self.tokens[closing(&self.tokens, open)].line;
+            }
+            let end = self.tokens[end].line;
             let lines = end - token.line + 1;
             functions.push(Function { name: name.text.clone(), line: token.line, lines });
         }
@@ -217,6 +217,19 @@ pub(crate) fn closing(tokens: &[Token], open: usize) -> usize {
     panic!("a bracket of line {} is not closed", tokens[open].line);
 }
 
+/// The position of the bracket or semicolon with which an item ends.
+fn end_of_item(tokens: &[Token], start: usize) -> usize {
+    let mut i = start;
+    loop {
+        match tokens[i].text.as_str() {
+            ";" => return i,
+            "{" => return closing(tokens, i),
+            "(" | "[" => i = closing(tokens, i) + 1,
+            _ => i += 1,
+        }
+    }
+}
+
 /// Cuts out every item below `#[cfg(test)]`; also tells how many lines these have.
 fn without_tests(tokens: &[Token]) -> (Vec<Token>, usize) {
     let (mut kept, mut lines, mut i) = (Vec::new(), 0, 0);
@@ -228,10 +241,7 @@ fn without_tests(tokens: &[Token]) -> (Vec<Token>, usize) {
             i += 1;
             continue;
         }
-        let item = i + attribute.len();
-        let rest = tokens[item..].iter().position(|token| token.text == "{" || token.text == ";");
-        let end = item + rest.expect("an item below #[cfg(test)]");
-        let end = if tokens[end].text == "{" { closing(tokens, end) } else { end };
+        let end = end_of_item(tokens, i + attribute.len());
         lines += tokens[end].line - tokens[i].line + 1;
         i = end + 1;
     }

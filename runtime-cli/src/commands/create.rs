@@ -53,8 +53,9 @@ pub(super) fn create(
     root.prepare()?;
     let store = Store::at(root.path);
     let container = store.create(&id, &bundle, &options, attachments)?;
-    for (what, after) in container.timeline().marks() {
-        log::debug!("{:>6} µs: {what}", after.as_micros());
+    for mark in container.timeline().marks() {
+        let libcontainer::Mark { phase, step, what, at } = mark;
+        log::debug!("{phase} {step} {what} after {at:?}");
     }
     Ok((store, container))
 }

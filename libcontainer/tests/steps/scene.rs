@@ -1,0 +1,258 @@
+//! What a case has of its own: a directory with a busybox bundle, a state root, a parent cgroup. And
+//! how one container lives, from its plan to its end.
+//!
+//! At its end a scene deletes what is left of its containers and removes everything it made. It
+//! judges nothing but success: what a container did is for the case to look at.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use libcontainer::spec::{Linux, Mount, Namespace, Process, Spec};
+use libcontainer::{Attachments, Bundle, Cgroups, Container, Host, Options, Plan, Signal, Store};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// The names of the steps of init that were performed.
+pub(crate) type Steps = BTreeSet<String>;
+
+/// How long a container may run, in milliseconds.
+const PATIENCE: u16 = 30_000;
+
+/// The programs that busybox is linked to.
+const APPLETS: [&str; 22] = [
+    "awk", "cat", "echo", "env", "grep", "head", "hostname", "id", "ip", "ls", "mkdir", "readlink",
+    "sh", "sleep", "sort", "stat", "stty", "touch", "tr", "true", "tty", "wc",
+];
+
+/// Everything that one case has of its own.
+pub(crate) struct Scene {
+    dir: PathBuf,
+    cgroup: String,
+    store: Store,
+    next: AtomicU32,
+}
+
+impl Scene {
+    /// A scene; or the reason for which no case can run here.
+    pub(crate) fn begin() -> Result<Self, String> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        if !nix::unistd::geteuid().is_root() {
+            return Err("not run as root".to_owned());
+        }
+        let busybox = busybox().ok_or("no statically linked busybox is installed")?;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("keel-steps-{}-{number}", std::process::id());
+        let dir = std::env::temp_dir().join(&name);
+        let rootfs = dir.join("bundle/rootfs");
+        for part in ["bin", "dev", "etc", "home", "proc", "sys", "tmp", "inside"] {
+            fs::create_dir_all(rootfs.join(part)).unwrap();
+        }
+        // Whatever umask the tests are run with, the users of a user namespace must get in.
+        for open in [&dir, &dir.join("bundle"), &rootfs] {
+            fs::set_permissions(open, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        fs::copy(busybox, rootfs.join("bin/busybox")).unwrap();
+        for applet in APPLETS {
+            symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
+        }
+        let store = Store::at(dir.join("state"));
+        let scene = Self { dir, cgroup: format!("/{name}"), store, next: AtomicU32::new(0) };
+        let users = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home:/bin/sh\n";
+        scene.write("bundle/rootfs/etc/passwd", users);
+        scene.write("bundle/rootfs/marker", "the rootfs of the bundle\n");
+        Ok(scene)
+    }
+
+    /// A path in the scene's directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// A path in the scene's directory, for a configuration.
+    pub(crate) fn text_path(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// Writes a new file that everybody may read; directories on the way are made.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        path
+    }
+
+    /// The usual configuration, running a shell script.
+    pub(crate) fn spec(&self, script: &str) -> Spec {
+        let mut spec = Spec::example();
+        process(&mut spec).terminal = false;
+        process(&mut spec).args = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+        spec
+    }
+
+    /// The cgroup of the next container.
+    pub(crate) fn next_cgroup(&self) -> String {
+        format!("{}/{}", self.cgroup, self.next.load(Ordering::Relaxed))
+    }
+
+    /// Compiles a plan, creates the container of it, and keeps the names of its steps.
+    pub(crate) fn create(&self, spec: &Spec, options: &Options, attach: Attachments) -> Made {
+        let mut spec = spec.clone();
+        linux(&mut spec).cgroups_path = Some(self.next_cgroup());
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let id = format!("steps-{number}").parse().unwrap();
+        let bundle = Bundle::from_spec(self.path("bundle"), spec).unwrap();
+        let plan = Plan::create(&bundle, &id, options, &Host::probe().unwrap()).unwrap();
+        let output = self.path(&format!("output-{number}"));
+        let file = OpenOptions::new().append(true).create_new(true).open(&output).unwrap();
+        let mut attach = attach;
+        let [stdin, stdout, stderr] = &mut attach.stdio;
+        stdin.get_or_insert_with(|| File::open("/dev/null").unwrap().into());
+        stdout.get_or_insert_with(|| file.try_clone().unwrap().into());
+        stderr.get_or_insert_with(|| file.into());
+        let container = self.store.create(&id, &bundle, options, attach);
+        let container = container.unwrap_or_else(|error| panic!("create: {error}"));
+        Made { container, output, steps: names(&plan) }
+    }
+
+    /// Runs a container to its end, which must be a good one.
+    pub(crate) fn run(&self, spec: &Spec) -> Done {
+        self.run_with(spec, &Options::default(), Attachments::default())
+    }
+
+    /// Likewise, with options.
+    pub(crate) fn run_with(&self, spec: &Spec, options: &Options, attach: Attachments) -> Done {
+        let mut made = self.create(spec, options, attach);
+        made.start();
+        made.finish()
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        for container in self.store.list().unwrap_or_default() {
+            let _ = self.store.delete_forced(container.id());
+        }
+        let facts = Cgroups::probe().unwrap();
+        let legacy = facts.legacy.iter().map(|hierarchy| &hierarchy.mount);
+        for mount in legacy.chain(facts.unified.iter().map(|unified| &unified.mount)) {
+            let _ = fs::remove_dir(mount.join(self.cgroup.trim_start_matches('/')));
+        }
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A container that was created.
+pub(crate) struct Made {
+    pub(crate) container: Container,
+    output: PathBuf,
+    steps: Steps,
+}
+
+/// A container that was deleted after a good end.
+pub(crate) struct Done {
+    /// What it wrote.
+    pub(crate) output: String,
+    pub(crate) steps: Steps,
+}
+
+impl Made {
+    pub(crate) fn start(&mut self) {
+        self.container.start().unwrap_or_else(|error| panic!("start: {error}"));
+    }
+
+    /// A link of the container's first process, such as `ns/net`.
+    pub(crate) fn link(&self, name: &str) -> String {
+        let path = format!("/proc/{}/{name}", self.container.pid().unwrap());
+        fs::read_link(&path).unwrap().to_string_lossy().into_owned()
+    }
+
+    /// Kills it, and deletes it.
+    pub(crate) fn end(self) -> Steps {
+        self.container.kill(Signal::KILL, false).unwrap();
+        self.container.wait().unwrap();
+        self.container.delete().unwrap_or_else(|error| panic!("delete: {error}"));
+        self.steps
+    }
+
+    /// Waits for its end, and deletes it.
+    pub(crate) fn finish(self) -> Done {
+        let mut fds = [PollFd::new(self.container.as_fd(), PollFlags::POLLIN)];
+        let ended = poll(&mut fds, PollTimeout::from(PATIENCE)).unwrap() > 0;
+        let read = || String::from_utf8_lossy(&fs::read(&self.output).unwrap()).into_owned();
+        assert!(ended, "the container does not end; so far it wrote: {}", read());
+        let exit = self.container.wait().unwrap();
+        let output = read();
+        assert_eq!(exit.code, Some(0), "{exit:?}: {output}");
+        self.container.delete().unwrap_or_else(|error| panic!("delete: {error}"));
+        Done { output, steps: self.steps }
+    }
+}
+
+/// The kinds of the steps that init performs in a plan.
+fn names(plan: &Plan) -> Steps {
+    let json = plan.explain_json();
+    let phases = json["phases"].as_array().unwrap().iter();
+    let steps = phases.flat_map(|phase| phase["steps"].as_array().unwrap());
+    let of_init = steps.filter(|step| step["actor"] == "init");
+    of_init.map(|step| step["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The configuration's process.
+pub(crate) fn process(spec: &mut Spec) -> &mut Process {
+    spec.process.get_or_insert_default()
+}
+
+/// The configuration's part for Linux.
+pub(crate) fn linux(spec: &mut Spec) -> &mut Linux {
+    spec.linux.get_or_insert_default()
+}
+
+/// Adds a new namespace, or with a path one to join, in place of one of the same kind.
+pub(crate) fn namespace(spec: &mut Spec, kind: &str, path: Option<String>) {
+    let list = &mut linux(spec).namespaces;
+    list.retain(|namespace| namespace.kind != kind);
+    list.push(Namespace { kind: kind.to_owned(), path });
+}
+
+/// A mount.
+pub(crate) fn mount(kind: &str, source: &str, destination: &str, options: &[&str]) -> Mount {
+    Mount {
+        destination: destination.to_owned(),
+        kind: Some(kind.to_owned()),
+        source: Some(source.to_owned()),
+        options: options.iter().map(|&option| option.to_owned()).collect(),
+        ..Mount::default()
+    }
+}
+
+/// Says that something is not tested, and why; also in the file that `KEEL_SKIPS` names.
+pub(crate) fn skip(reason: impl Display) {
+    let name = std::thread::current().name().unwrap_or("main").to_owned();
+    let line = format!("SKIP steps::{name}: {reason}\n");
+    eprint!("{line}");
+    if let Some(path) = std::env::var_os("KEEL_SKIPS") {
+        let opened = OpenOptions::new().append(true).create(true).open(path);
+        opened.and_then(|mut file| file.write_all(line.as_bytes())).unwrap();
+    }
+}
+
+/// A busybox that needs no library: the root file system has none.
+fn busybox() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let extra = ["/usr/bin", "/bin"].map(PathBuf::from);
+    let mut found = std::env::split_paths(&path).chain(extra).map(|dir| dir.join("busybox"));
+    found.find(|path| is_static(path))
+}
+
+fn is_static(path: &Path) -> bool {
+    let bytes = fs::read(path).unwrap_or_default();
+    let start = &bytes[..bytes.len().min(4096)];
+    !start.is_empty() && !start.windows(4).any(|window| window == b"/ld-" || window == b"ld-l")
+}
