@@ -46,6 +46,8 @@ const TABLE: &[(Kind, &str, &str)] = &[
     (Kind::Runc, "faults::a_foreground_run_that_is_killed_at_any_instant_can_be_deleted", "it leaves cgroups behind"),
     (Kind::Runc, "faults::a_record_that_is_broken_is_told_and_can_be_deleted", "it cannot delete without its record"),
     (Kind::Runc, "load::of_many_creates_with_one_id_exactly_one_succeeds", "it takes no lock on an id"),
+    (Kind::Runc, "faults::a_first_process_that_is_killed_while_it_is_made_undoes_the_container", "it leaves its state and a mount behind"),
+    (Kind::Runc, "load::list_never_fails_while_containers_come_and_go", "fixed in runc 1.1.13"),
 ];
 
 /// The reason for which a test is not meant for a runtime, if there is one.

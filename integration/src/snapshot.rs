@@ -62,7 +62,7 @@ impl HostSnapshot {
                 return None;
             }
             if Instant::now() > deadline {
-                let new = now.difference(&self.facts).map(|fact| format!("+ {fact}\n"));
+                let new = now.difference(&self.facts).map(|fact| format!("+ {}\n", named(fact)));
                 let gone = self.facts.difference(&now).map(|fact| format!("- {fact}\n"));
                 return Some(new.chain(gone).collect());
             }
@@ -77,6 +77,14 @@ impl HostSnapshot {
             panic!("the host has changed:\n{difference}");
         }
     }
+}
+
+/// A fact with the name of the process, if it is about one. The name is no part of the fact: it
+/// changes when the process executes another program.
+fn named(fact: &str) -> String {
+    let pid = fact.strip_prefix("process ");
+    let name = pid.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).ok());
+    name.map_or(fact.to_owned(), |name| format!("{fact} ({})", name.trim()))
 }
 
 /// The mount table, without the ids that change when a mount is made again.
@@ -109,8 +117,7 @@ fn processes(tag: &str) -> Vec<String> {
         if status.is_empty() || status.contains("\nState:\tZ") || status.contains("\nState:\tX") {
             continue;
         }
-        let name = fs::read_to_string(dir.join("comm")).unwrap_or_default();
-        found.push(format!("process {} ({})", entry.file_name().to_string_lossy(), name.trim()));
+        found.push(format!("process {}", entry.file_name().to_string_lossy()));
     }
     found
 }

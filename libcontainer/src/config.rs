@@ -105,6 +105,8 @@ pub struct Joined {
     pub path: PathBuf,
     /// Where the configuration says so.
     pub pointer: String,
+    /// Whether names or parameters are set in it: then it must not be the runtime's own.
+    pub written: bool,
 }
 
 impl Namespaces {

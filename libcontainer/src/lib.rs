@@ -49,7 +49,7 @@ pub mod steps;
 pub mod task;
 
 pub use bundle::Bundle;
-pub use container::{Container, Exit, Mark, Signal, Status, Store, Timeline};
+pub use container::{Container, Exit, Mark, Signal, Status, Store, Timeline, receive_child_exits};
 pub use error::{Error, ErrorKind, Fault, Result, errno_text};
 pub use host::{Cgroups, Host};
 pub use id::ContainerId;

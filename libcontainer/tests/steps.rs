@@ -5,6 +5,8 @@
 //! them up and demands that none of [`Step::NAMES`] is missing. A case runs once, whichever test
 //! asks for it first.
 
+#[path = "steps/bundle.rs"]
+mod bundle;
 #[path = "steps/cases.rs"]
 mod cases;
 #[path = "steps/scene.rs"]
@@ -16,7 +18,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use libcontainer::Cgroups;
 use libcontainer_init::step::Step;
-use scene::{Scene, Steps, skip};
+use scene::{Scene, Steps};
 
 /// What came of a case.
 enum Outcome {
@@ -53,6 +55,11 @@ impl Case {
             Outcome::Impossible(reason) => skip(reason),
         }
     }
+}
+
+fn skip(reason: &str) {
+    let thread = std::thread::current();
+    bundle::skip(&format!("steps::{}", thread.name().unwrap_or("main")), reason);
 }
 
 fn message(panic: Box<dyn Any + Send>) -> String {

@@ -24,6 +24,7 @@ use report::Failure;
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
+    libcontainer::receive_child_exits();
     let done = args::read(std::env::args_os()).map_err(Failure::from).and_then(perform);
     done.unwrap_or_else(|failure| report::failure(&failure))
 }

@@ -65,6 +65,7 @@ fn system_calls_have_the_kernels_numbers() {
             "read" => libc::SYS_read,
             "readlinkat" => libc::SYS_readlinkat,
             "recvmsg" => libc::SYS_recvmsg,
+            "renameat2" => libc::SYS_renameat2,
             "rt_sigaction" => libc::SYS_rt_sigaction,
             "rt_sigprocmask" => libc::SYS_rt_sigprocmask,
             "sendfile" => libc::SYS_sendfile,

@@ -48,7 +48,7 @@ impl Store {
         match creation.walk() {
             Ok(()) => creation.finish(),
             Err(error) => {
-                creation.undo();
+                creation.undo(error.kind() == ErrorKind::Hook);
                 Err(error)
             }
         }
@@ -124,7 +124,7 @@ impl<'a> Creation<'a> {
         for meeting in &plan.phases {
             let phase = meeting.phase.name;
             if meeting.runtime_waits {
-                self.await_init()?;
+                self.await_init(phase == "adopt")?;
                 self.timeline.mark(phase, 0, "init arrived");
             }
             for (i, entry) in meeting.phase.entries.iter().enumerate() {
@@ -150,13 +150,15 @@ impl<'a> Creation<'a> {
         self.link.go(&descriptors).or_else(|error| self.blame_init(error))
     }
 
-    /// Waits until init arrived at the meeting point.
-    pub(super) fn await_init(&mut self) -> Result<()> {
+    /// Waits until init arrived at the meeting point; at the one for a new process, until it forked.
+    fn await_init(&mut self, forks: bool) -> Result<()> {
         loop {
             match self.link.listen()? {
-                Said::Message(Message::Arrived, _) => return Ok(()),
+                Said::Message(Message::Arrived, _) if !forks => return Ok(()),
                 Said::Message(Message::Console, Some(master)) => self.console = Some(master),
-                Said::Message(Message::Forked(pid), Some(pidfd)) => {
+                Said::Message(Message::Forked(pid), Some(pidfd))
+                    if forks && super::record::pid_of(&pidfd) == Some(pid) =>
+                {
                     // The process that forked has ended and is this one's to collect.
                     if let Some((_, old)) = self.init.replace((pid, pidfd)) {
                         let _ = pidfd::wait(old.as_raw_fd());
@@ -200,7 +202,7 @@ impl<'a> Creation<'a> {
     }
 
     /// Takes back what was made, in reverse. What cannot be taken back is for `delete --force`.
-    fn undo(&mut self) {
+    fn undo(&mut self, hook_failed: bool) {
         if let Some((_, pidfd)) = self.init.take() {
             let _ = pidfd::send_signal(pidfd.as_raw_fd(), nix::libc::SIGKILL);
             let _ = pidfd::wait(pidfd.as_raw_fd());
@@ -214,22 +216,22 @@ impl<'a> Creation<'a> {
             log::warn!("{error}");
         }
         if self.lock.is_some()
-            && let Err(error) = self.directory.remove()
+            && let Err(error) = self.directory.remove(self.id)
         {
             log::warn!("{error}");
         }
-        self.run_poststop();
+        self.run_poststop(hook_failed);
     }
 
     /// A container that was created in part is destroyed like any other (runtime.md, "Lifecycle").
-    fn run_poststop(&self) {
+    fn run_poststop(&self, hook_failed: bool) {
         let hooks_ran = self.timeline.marks().iter().any(|mark| mark.what == "RunHook");
-        let created = self.record.init.is_some() || hooks_ran;
+        let created = self.record.init.is_some() || hooks_ran || hook_failed;
         if !created {
             return;
         }
         for hook in &self.plan.config.hooks.poststop {
-            if let Err(error) = hooks::run("poststop", hook, &self.state("stopped", None)) {
+            if let Err(error) = hooks::run("poststop", hook, &self.state("stopped", None), None) {
                 log::warn!("{error}");
             }
         }

@@ -1,6 +1,7 @@
 //! Deleting containers: cgroups and record go, and the poststop hooks run.
 
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use libcontainer_init::sys::file;
@@ -8,9 +9,15 @@ use libcontainer_init::sys::file;
 use super::record::{Directory, Lock};
 use super::status::Verb;
 use super::{Container, Status, Store, hooks};
+use crate::bundle::Bundle;
+use crate::cgroup::{self, Cgroup};
 use crate::error::{Error, ErrorKind, Result};
+use crate::host::Host;
 use crate::id::ContainerId;
+use crate::options::Options;
+use crate::plan::Plan;
 use crate::spec::{Hook, State};
+use crate::task::cgroup::Place;
 
 /// How long a killed process may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -20,8 +27,8 @@ impl Container {
     ///
     /// # Errors
     /// It is not stopped, or its cgroup cannot be removed.
-    pub fn delete(self) -> Result<()> {
-        let lock = self.directory.lock(&self.id)?;
+    pub fn delete(mut self) -> Result<()> {
+        let lock = self.lock()?;
         Verb::Delete.check(&self.id, self.status_locked()?)?;
         self.destroy(lock)
     }
@@ -39,7 +46,7 @@ impl Container {
             cgroup.remove()?;
         }
         let poststop = self.poststop();
-        self.directory.remove()?;
+        self.directory.remove(&self.id)?;
         drop(lock);
         if let Some((hooks, state)) = poststop {
             run_poststop(&hooks, &state);
@@ -77,10 +84,23 @@ impl Container {
     }
 }
 
+/// Without a record that can be read, the configuration beside it says where the cgroups are, and
+/// they hold the processes. When it cannot be read either, nothing was made yet, or nobody knows.
+fn remove_by_config(id: &ContainerId, directory: &Directory) -> Result<()> {
+    let Ok(spec) = directory.read_config() else { return Ok(()) };
+    let bundle = Bundle::recorded(Path::new("/"), spec);
+    let plan = Plan::create(&bundle, id, &Options::default(), &Host::probe()?)?;
+    let places = plan.config.cgroup.map(|plan| plan.places).unwrap_or_default();
+    let made = |place: Place| cgroup::Directory { place, made: 1 };
+    let cgroup = Cgroup { directories: places.into_iter().map(made).collect() };
+    cgroup.kill()?;
+    cgroup.remove()
+}
+
 /// A poststop hook that fails is a warning, and the others run (runtime.md, "Lifecycle").
 fn run_poststop(hooks: &[Hook], state: &State) {
     for hook in hooks {
-        if let Err(error) = hooks::run("poststop", hook, state) {
+        if let Err(error) = hooks::run("poststop", hook, state, None) {
             log::warn!("{error}");
         }
     }
@@ -105,7 +125,10 @@ impl Store {
                     return Err(Error::new(ErrorKind::State, message));
                 }
                 Ok(true) => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    Directory::new(&self.root, id).remove_leftovers(id);
+                    return Ok(());
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -122,9 +145,9 @@ impl Store {
         match self.open(id) {
             Ok(container) => container.destroy(lock)?,
             Err(error) if error.kind() == ErrorKind::Record => {
-                // Nothing can be found by a broken record; what it named stays, the id is freed.
                 log::warn!("{error}");
-                directory.remove()?;
+                remove_by_config(id, &directory)?;
+                directory.remove(id)?;
             }
             Err(error) => return Err(error),
         }

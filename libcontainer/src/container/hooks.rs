@@ -16,11 +16,18 @@ use crate::spec::{Hook, State};
 const OUTPUT: u64 = 1024;
 
 /// Runs one hook to its end.
-pub(super) fn run(moment: &str, hook: &Hook, state: &State) -> Result<()> {
+///
+/// With the descriptor of a process, the hook ends when that does: nobody needs it any more.
+pub(super) fn run(
+    moment: &str,
+    hook: &Hook,
+    state: &State,
+    process: Option<&OwnedFd>,
+) -> Result<()> {
     let output = memfd::create(c"hook-output", Use::Data)
         .map(OwnedFd::from)
         .map_err(|failure| call("cannot keep the output of a hook", failure))?;
-    let result = start(hook, state, &output).and_then(|child| wait(child, hook));
+    let result = start(hook, state, &output).and_then(|child| wait(child, hook, process));
     result.map_err(|why| {
         let words = read_output(&output);
         let colon = if words.is_empty() { "" } else { ": " };
@@ -42,22 +49,39 @@ fn start(hook: &Hook, state: &State, output: &OwnedFd) -> std::result::Result<Ch
         command.env_clear();
         command.envs(hook.env.iter().filter_map(|setting| setting.split_once('=')));
     }
+    command.process_group(0);
     command.stdin(document).stdout(stream()?).stderr(stream()?);
     command.spawn().map_err(|error| crate::error::io_text(&error))
 }
 
-fn wait(mut child: Child, hook: &Hook) -> std::result::Result<(), String> {
-    if let Some(seconds) = hook.timeout.and_then(|timeout| u64::try_from(timeout).ok()) {
-        let in_time = pidfd::open(child.id() as i32)
-            .and_then(|fd| file::wait_readable(fd.raw(), Some(seconds.saturating_mul(1000))))
-            .unwrap_or(false);
-        if !in_time {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(format!("it did not end within {seconds} seconds"));
-        }
+fn wait(
+    mut child: Child,
+    hook: &Hook,
+    process: Option<&OwnedFd>,
+) -> std::result::Result<(), String> {
+    let seconds = hook.timeout.and_then(|timeout| u64::try_from(timeout).ok());
+    let milliseconds = seconds.map(|seconds| seconds.saturating_mul(1000));
+    let watched = process.map_or(-1, AsRawFd::as_raw_fd);
+    let ready = pidfd::open(child.id() as i32)
+        .and_then(|fd| file::wait_either([fd.raw(), watched], milliseconds));
+    // A host that ignores SIGCHLD may have lost the child before it could be opened.
+    if let Ok([false, gone]) = ready {
+        // The hook leads a group of processes: what it started ends with it.
+        let group = nix::unistd::Pid::from_raw(child.id() as i32);
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+        let _ = child.wait();
+        return Err(if gone {
+            "the container's process ended meanwhile".to_owned()
+        } else {
+            format!("it did not end within {} seconds", seconds.unwrap_or_default())
+        });
     }
-    let status = child.wait().map_err(|error| crate::error::io_text(&error))?;
+    let status = child.wait().map_err(|error| match error.raw_os_error() {
+        Some(nix::libc::ECHILD) => {
+            "its exit status is lost, as this process ignores SIGCHLD".to_owned()
+        }
+        _ => crate::error::io_text(&error),
+    })?;
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(()),
         (Some(code), _) => Err(format!("exit status {code}")),

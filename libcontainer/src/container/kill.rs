@@ -43,11 +43,13 @@ impl Container {
             cgroup.kill()?;
             return Ok(true);
         }
+        let opened: Vec<_> =
+            pids.into_iter().filter_map(|pid| Some((pid, pidfd::open(pid).ok()?))).collect();
+        // Still in the cgroup after it was opened: then the descriptor is not of a later process.
+        let still = cgroup.pids()?;
         let mut reached = false;
-        for pid in pids {
-            reached |= pidfd::open(pid)
-                .and_then(|fd| pidfd::send_signal(fd.raw(), signal.as_raw()))
-                .is_ok();
+        for (_, fd) in opened.iter().filter(|(pid, _)| still.contains(pid)) {
+            reached |= pidfd::send_signal(fd.raw(), signal.as_raw()).is_ok();
         }
         if !reached && status != Status::Stopped {
             return Ok(false);

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 pub use signal::Signal;
 pub use status::Status;
 pub use time::{Mark, Timeline, rfc3339};
-pub use wait::Exit;
+pub use wait::{Exit, receive_child_exits};
 
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::id::ContainerId;
@@ -134,6 +134,20 @@ impl Container {
     /// When the steps of its creation were done; after `create` only.
     pub fn timeline(&self) -> &Timeline {
         &self.timeline
+    }
+}
+
+impl Container {
+    /// Takes the lock and looks again: what was read before may be the past by now.
+    fn lock(&mut self) -> Result<record::Lock> {
+        let lock = self.directory.lock(&self.id)?;
+        let same = |now: &Record| now.created == self.record.created;
+        let now = self.directory.read(&self.id)?.filter(same);
+        self.record = now.ok_or_else(|| record::not_found(&self.id))?;
+        if self.pidfd.is_none() || self.pid().is_none() {
+            self.pidfd = self.record.init.and_then(state::open_process);
+        }
+        Ok(lock)
     }
 }
 

@@ -168,7 +168,8 @@ impl Creation<'_> {
     }
 
     fn run_hook(&mut self, moment: &str, hook: &Hook) -> Result<()> {
-        hooks::run(moment, hook, &self.state("creating", Some(self.pid()?)))
+        let pidfd = self.init.as_ref().map(|(_, pidfd)| pidfd);
+        hooks::run(moment, hook, &self.state("creating", Some(self.pid()?)), pidfd)
     }
 
     fn send_console(&mut self) -> Result<()> {
@@ -255,13 +256,32 @@ fn open_namespace(joined: &Joined) -> Result<OwnedFd> {
     let fd =
         path::open(path::AT_FDCWD, &name, path::O_RDONLY, 0, Resolve::Anywhere).map_err(fail)?;
     match namespace::kind(fd.raw()) {
-        Ok(kind) if kind == joined.kind => Ok(fd.into()),
+        Ok(kind) if kind == joined.kind => {
+            if joined.written && is_own(&fd, joined.kind).map_err(fail)? {
+                let message = format!("names or parameters of the host's {wanted} namespace");
+                let message = format!("cannot set {message}: {} is it", path.display());
+                return Err(Error::new(ErrorKind::Config, message).pointer_is(&joined.pointer));
+            }
+            Ok(fd.into())
+        }
         other => {
             let is = other.map_or("no namespace", |kind| namespaces::name(kind));
             let message = format!("{} is not a {wanted} namespace but {is}", path.display());
             Err(Error::new(ErrorKind::Input, message).path(path).at("prepare", 0, &joined.pointer))
         }
     }
+}
+
+/// Whether a namespace is the one this process is in.
+fn is_own(fd: &libcontainer_init::sys::Fd, kind: u32) -> Result<bool, Failure> {
+    let name = match kind {
+        namespace::NEWNET => c"/proc/self/ns/net",
+        namespace::NEWUTS => c"/proc/self/ns/uts",
+        _ => c"/proc/self/ns/ipc",
+    };
+    let own = libcontainer_init::sys::file::status_at(path::AT_FDCWD, name, 0)?;
+    let other = libcontainer_init::sys::file::status(fd.raw())?;
+    Ok((own.device, own.inode) == (other.device, other.inode))
 }
 
 /// The last of a process's pids in nested PID namespaces, proc(5) NSpid.

@@ -10,16 +10,20 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind as IoErrorKind, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use libcontainer_init::sys::{file, path, pidfd};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Value, json};
 
 use crate::cgroup::Cgroup;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, call};
 use crate::id::ContainerId;
 use crate::options::{CgroupManager, Options};
 use crate::spec::Spec;
@@ -64,17 +68,29 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// The process that now has a pid, unless it is a zombie.
+    /// The process that now has a pid, unless it has ended.
     pub(super) fn of(pid: i32) -> Option<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name, in parentheses, may hold anything: fields are counted behind the last one.
         let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
-        let state = fields.next()?;
-        if state == "Z" || state == "X" {
-            return None;
-        }
-        Some(Self { pid, start_time: fields.nth(18)?.parse().ok()? })
+        let ended = match fields.next()? {
+            "X" => true,
+            // Only its first thread may have: the pidfd tells.
+            "Z" => pidfd::open(pid)
+                .and_then(|fd| file::wait_readable(fd.raw(), Some(0)))
+                .unwrap_or(true),
+            _ => false,
+        };
+        let start_time = fields.nth(18)?.parse().ok()?;
+        (!ended).then_some(Self { pid, start_time })
     }
+}
+
+/// The pid of the process behind a pidfd, proc(5) fdinfo.
+pub(super) fn pid_of(pidfd: &OwnedFd) -> Option<i32> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
 }
 
 /// A container's directory below the state root.
@@ -94,29 +110,51 @@ impl Directory {
     }
 
     /// Makes the directory: the claim of an id, which fails when it is taken.
+    ///
+    /// It is made and locked under another name first: under its own it is never seen unlocked, so
+    /// that nobody else can take it for theirs.
     pub(super) fn claim(&self, id: &ContainerId) -> Result<Lock> {
         let root = self.path.parent().unwrap_or(Path::new("/"));
-        let fail = |path: &Path, error: &std::io::Error| {
-            let message = format!("cannot make the state directory {}", path.display());
-            Error::io(message, error).kind_is(ErrorKind::Record).path(path)
+        let fail = |error: &std::io::Error| {
+            let message = format!("cannot make the state directory {}", self.path.display());
+            Error::io(message, error).kind_is(ErrorKind::Record).path(&self.path)
         };
+        let aside = self.aside(id);
         let mut builder = DirBuilder::new();
         builder.mode(0o700);
-        match builder.create(&self.path) {
+        match builder.create(&aside) {
             Err(error) if error.kind() == IoErrorKind::NotFound => {
-                builder.recursive(true).create(root).map_err(|error| fail(root, &error))?;
-                builder.recursive(false).create(&self.path)
+                builder.recursive(true).create(root).map_err(|error| fail(&error))?;
+                builder.recursive(false).create(&aside).map_err(|error| fail(&error))?;
             }
-            result => result,
+            result => result.map_err(|error| fail(&error))?,
         }
-        .map_err(|error| match error.kind() {
-            IoErrorKind::AlreadyExists => {
-                let message = format!("container with id \"{id}\" exists already");
-                Error::new(ErrorKind::Exists, message)
-            }
-            _ => fail(&self.path, &error),
-        })?;
-        self.lock(id)
+        let claimed = File::open(&aside).map_err(|error| fail(&error)).and_then(|dir| {
+            let lock =
+                Flock::lock(dir, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
+                    Error::system(format!("cannot lock container \"{id}\""), errno)
+                })?;
+            let (old, new) = (c_string(&aside)?, c_string(&self.path)?);
+            path::rename_new(&old, &new).map_err(|failure| match failure.errno.0 {
+                nix::libc::EEXIST | nix::libc::ENOTEMPTY => {
+                    let message = format!("container with id \"{id}\" exists already");
+                    Error::new(ErrorKind::Exists, message)
+                }
+                _ => call(format!("cannot make {}", self.path.display()), failure),
+            })?;
+            Ok(Lock(lock))
+        });
+        if claimed.is_err() {
+            let _ = std::fs::remove_dir(&aside);
+        }
+        claimed
+    }
+
+    /// A name beside the directory that is no id, and of this process and moment alone.
+    fn aside(&self, id: &ContainerId) -> PathBuf {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        self.path.with_file_name(format!("~{id}.{}.{number}", std::process::id()))
     }
 
     /// Waits for the lock of the directory.
@@ -208,14 +246,32 @@ impl Directory {
         })
     }
 
-    /// Removes the directory with everything in it, and so the container's id.
-    pub(super) fn remove(&self) -> Result<()> {
-        match std::fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != IoErrorKind::NotFound => {
-                let message = format!("cannot remove {}", self.path.display());
-                Err(Error::io(message, &error).kind_is(ErrorKind::Record).path(&self.path))
+    /// Removes the directory with everything in it, and so the container's id: at once, by moving it
+    /// aside first.
+    pub(super) fn remove(&self, id: &ContainerId) -> Result<()> {
+        let fail = |error: &std::io::Error| {
+            let message = format!("cannot remove {}", self.path.display());
+            Error::io(message, error).kind_is(ErrorKind::Record).path(&self.path)
+        };
+        let aside = self.aside(id);
+        match std::fs::rename(&self.path, &aside) {
+            Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(()),
+            result => result.map_err(|error| fail(&error))?,
+        }
+        std::fs::remove_dir_all(&aside).map_err(|error| fail(&error))
+    }
+
+    /// Removes what a killed claim or removal of this id left beside the directory.
+    pub(super) fn remove_leftovers(&self, id: &ContainerId) {
+        let prefix = format!("~{id}.");
+        let entries = self.path.parent().and_then(|root| std::fs::read_dir(root).ok());
+        for entry in entries.into_iter().flatten().flatten() {
+            let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix));
+            let Some(dir) = ours.then(|| File::open(entry.path()).ok()).flatten() else { continue };
+            // Somebody who works on it holds its lock.
+            if Flock::lock(dir, FlockArg::LockExclusiveNonblock).is_ok() {
+                let _ = std::fs::remove_dir_all(entry.path());
             }
-            _ => Ok(()),
         }
     }
 }
@@ -294,4 +350,9 @@ impl Record {
             cgroup,
         })
     }
+}
+
+fn c_string(path: &Path) -> Result<std::ffi::CString> {
+    std::ffi::CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| Error::new(ErrorKind::Input, "a path must not hold a NUL character"))
 }

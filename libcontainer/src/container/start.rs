@@ -16,7 +16,7 @@ impl Container {
     /// # Errors
     /// It is not in the status `created`, a hook failed, or the program cannot be executed.
     pub fn start(&mut self) -> Result<()> {
-        let lock = self.directory.lock(&self.id)?;
+        let lock = self.lock()?;
         Verb::Start.check(&self.id, self.status()?)?;
         if !self.record.has_process {
             let message = format!("cannot start container \"{}\": it has no process", self.id);
@@ -90,7 +90,7 @@ impl Container {
         state.pid = self.record.init.map(|init| init.pid);
         (state.rootfs, state.created, state.owner) = (None, None, None);
         for hook in &list {
-            hooks::run("poststart", hook, &state)?;
+            hooks::run("poststart", hook, &state, None)?;
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ impl Container {
     pub fn state(&self) -> Result<State> {
         let status = self.status()?;
         let pid = if status == Status::Stopped { Some(0) } else { self.pid().or(Some(0)) };
-        let spec = self.directory.read_config()?;
+        let annotations = self.directory.read_config().map(|spec| spec.annotations);
         Ok(State {
             oci_version: super::OCI_VERSION.to_owned(),
             id: self.id.to_string(),
@@ -59,7 +59,7 @@ impl Container {
             bundle: self.record.bundle.to_string_lossy().into_owned(),
             rootfs: Some(self.record.rootfs.to_string_lossy().into_owned()),
             created: Some(self.record.created.clone()),
-            annotations: spec.annotations,
+            annotations: annotations.unwrap_or_default(),
             owner: Some(String::new()),
         })
     }

@@ -28,6 +28,13 @@ impl Exit {
     }
 }
 
+/// Sets SIGCHLD to its default action, for a program that is nobody's library: one that was started
+/// with it ignored could not learn how hooks and containers end.
+pub fn receive_child_exits() {
+    // The default action of a signal that is one cannot be refused.
+    let _ = libcontainer_init::sys::signal::default_action(nix::libc::SIGCHLD as usize);
+}
+
 impl Container {
     /// Waits until the container's first process has ended, and collects it if it is this
     /// process's child.

@@ -55,7 +55,8 @@ pub fn check(cx: &mut Context<'_>) -> Namespaces {
         match namespace.path.as_deref().filter(|path| !path.is_empty()) {
             None => namespaces.created |= kind,
             Some(path) if Path::new(path).is_absolute() => {
-                namespaces.joined.push(Joined { kind: *kind, path: path.into(), pointer });
+                let written = is_written(cx, *kind);
+                namespaces.joined.push(Joined { kind: *kind, path: path.into(), pointer, written });
             }
             Some(path) => {
                 cx.fault(format!("{pointer}/path"), format!("path \"{path}\" is not absolute"));
@@ -66,6 +67,20 @@ pub fn check(cx: &mut Context<'_>) -> Namespaces {
         check_rights(cx, &namespaces);
     }
     namespaces
+}
+
+/// Whether the configuration sets names or kernel parameters in a namespace of this kind.
+fn is_written(cx: &Context<'_>, kind: u32) -> bool {
+    let parameter = |test: fn(&str) -> bool| cx.linux.sysctl.keys().any(|name| test(name));
+    match kind {
+        NEWUTS => {
+            let named = cx.spec.hostname.is_some() || cx.spec.domainname.is_some();
+            named || parameter(|name| name.ends_with("name"))
+        }
+        NEWNET => parameter(|name| name.starts_with("net")),
+        NEWIPC => parameter(|name| name.starts_with("kernel") || name.starts_with("fs")),
+        _ => false,
+    }
 }
 
 /// Without privileges, a new user namespace gives the right to everything else.

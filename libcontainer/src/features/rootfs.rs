@@ -96,6 +96,11 @@ pub fn enter(config: &Config, steps: &mut Steps) {
         Entry::ChangeRoot => Step::ChangeRoot {},
     };
     steps.init("/root/path", step);
+}
+
+/// Its propagation type, when everything is mounted: what is unbindable cannot be copied to be made
+/// read-only, and pivot_root(2) refuses what is shared.
+pub fn propagate(config: &Config, steps: &mut Steps) {
     if let Some(Propagation { kind, recursive }) = config.rootfs.propagation {
         // Slave and private are taken by the rootfs alone: a mount that asks for `rshared` keeps it.
         let recursive = recursive && matches!(kind, SHARED | UNBINDABLE);

@@ -26,6 +26,7 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     create.set_up_namespaces();
     if create.roots_first() {
         create.enter_root();
+        create.enter_cgroups();
         create.enter_pid_namespace();
         create.build_root();
     } else {
@@ -252,6 +253,7 @@ impl<'a> Create<'a> {
         masked_paths::cover(config, s, self.opened.null, &self.kept);
         mounts::finish(config, s, &self.kept);
         process::enter_directory_early(config, s);
+        rootfs::propagate(config, s);
         rootfs::make_readonly(config, s);
     }
 

@@ -318,6 +318,7 @@ pub(crate) fn another_user_owns_the_streams_and_has_a_home_and_a_mask(scene: &Sc
     part.user.additional_gids = vec![5, 6];
     part.user.umask = Some(0o027);
     part.oom_score_adj = Some(100);
+    part.rlimits.clear();
     let done = scene.run(&spec);
     assert_eq!(done.output, "1000\n1000\nGroups:\t5 6 \n/home\n0027\n100\nreopened\n");
     assert_eq!(fs::metadata(scene.path("output-0")).unwrap().uid(), 1000);

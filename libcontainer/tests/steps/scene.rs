@@ -5,16 +5,16 @@
 //! judges nothing but success: what a container did is for the case to look at.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::bundle;
 use libcontainer::spec::{Linux, Mount, Namespace, Process, Spec};
-use libcontainer::{Attachments, Bundle, Cgroups, Container, Host, Options, Plan, Signal, Store};
+use libcontainer::{Attachments, Bundle, Container, Host, Options, Plan, Signal, Store};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// The names of the steps of init that were performed.
@@ -22,12 +22,6 @@ pub(crate) type Steps = BTreeSet<String>;
 
 /// How long a container may run, in milliseconds.
 const PATIENCE: u16 = 30_000;
-
-/// The programs that busybox is linked to.
-const APPLETS: [&str; 22] = [
-    "awk", "cat", "echo", "env", "grep", "head", "hostname", "id", "ip", "ls", "mkdir", "readlink",
-    "sh", "sleep", "sort", "stat", "stty", "touch", "tr", "true", "tty", "wc",
-];
 
 /// Everything that one case has of its own.
 pub(crate) struct Scene {
@@ -41,29 +35,13 @@ impl Scene {
     /// A scene; or the reason for which no case can run here.
     pub(crate) fn begin() -> Result<Self, String> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        if !nix::unistd::geteuid().is_root() {
-            return Err("not run as root".to_owned());
-        }
-        let busybox = busybox().ok_or("no statically linked busybox is installed")?;
+        let busybox = bundle::busybox()?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("keel-steps-{}-{number}", std::process::id());
         let dir = std::env::temp_dir().join(&name);
-        let rootfs = dir.join("bundle/rootfs");
-        for part in ["bin", "dev", "etc", "home", "proc", "sys", "tmp", "inside"] {
-            fs::create_dir_all(rootfs.join(part)).unwrap();
-        }
-        // Whatever umask the tests are run with, the users of a user namespace must get in.
-        for open in [&dir, &dir.join("bundle"), &rootfs] {
-            fs::set_permissions(open, fs::Permissions::from_mode(0o755)).unwrap();
-        }
-        fs::copy(busybox, rootfs.join("bin/busybox")).unwrap();
-        for applet in APPLETS {
-            symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
-        }
+        bundle::make(&dir, &busybox);
         let store = Store::at(dir.join("state"));
         let scene = Self { dir, cgroup: format!("/{name}"), store, next: AtomicU32::new(0) };
-        let users = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home:/bin/sh\n";
-        scene.write("bundle/rootfs/etc/passwd", users);
         scene.write("bundle/rootfs/marker", "the rootfs of the bundle\n");
         Ok(scene)
     }
@@ -139,11 +117,7 @@ impl Drop for Scene {
         for container in self.store.list().unwrap_or_default() {
             let _ = self.store.delete_forced(container.id());
         }
-        let facts = Cgroups::probe().unwrap();
-        let legacy = facts.legacy.iter().map(|hierarchy| &hierarchy.mount);
-        for mount in legacy.chain(facts.unified.iter().map(|unified| &unified.mount)) {
-            let _ = fs::remove_dir(mount.join(self.cgroup.trim_start_matches('/')));
-        }
+        bundle::remove_cgroup(&self.cgroup);
         let _ = fs::remove_dir_all(&self.dir);
     }
 }
@@ -230,29 +204,4 @@ pub(crate) fn mount(kind: &str, source: &str, destination: &str, options: &[&str
         options: options.iter().map(|&option| option.to_owned()).collect(),
         ..Mount::default()
     }
-}
-
-/// Says that something is not tested, and why; also in the file that `KEEL_SKIPS` names.
-pub(crate) fn skip(reason: impl Display) {
-    let name = std::thread::current().name().unwrap_or("main").to_owned();
-    let line = format!("SKIP steps::{name}: {reason}\n");
-    eprint!("{line}");
-    if let Some(path) = std::env::var_os("KEEL_SKIPS") {
-        let opened = OpenOptions::new().append(true).create(true).open(path);
-        opened.and_then(|mut file| file.write_all(line.as_bytes())).unwrap();
-    }
-}
-
-/// A busybox that needs no library: the root file system has none.
-fn busybox() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let extra = ["/usr/bin", "/bin"].map(PathBuf::from);
-    let mut found = std::env::split_paths(&path).chain(extra).map(|dir| dir.join("busybox"));
-    found.find(|path| is_static(path))
-}
-
-fn is_static(path: &Path) -> bool {
-    let bytes = fs::read(path).unwrap_or_default();
-    let start = &bytes[..bytes.len().min(4096)];
-    !start.is_empty() && !start.windows(4).any(|window| window == b"/ld-" || window == b"ld-l")
 }

@@ -28,7 +28,7 @@ fn copy_dir(from: i32, to: i32, depth: usize) -> Done {
         return Err(Cause::Refused(Refusal::TooDeep));
     }
     // The O_PATH descriptor cannot be read: the directory is opened once more.
-    let listing = path::open(from, c".", O_DIRECTORY, 0, Resolve::Beneath)?;
+    let listing = path::open(from, c".", O_DIRECTORY, 0, Resolve::BeneathMounts)?;
     let mut buf = [0u8; 2048];
     loop {
         let len = path::read_dir(listing.raw(), &mut buf)?;
@@ -52,8 +52,10 @@ fn copy_entry(from: i32, to: i32, name: &CStr, depth: usize) -> Done {
     let status = file::status_at(from, name, AT_SYMLINK_NOFOLLOW)?;
     if status.is_dir() {
         path::make_dir(to, name, 0o700)?;
-        let below = |dir| path::open(dir, name, O_DIRECTORY | O_NOFOLLOW, 0, Resolve::Beneath);
-        let (source, target) = (below(from)?, below(to)?);
+        let below = |dir, far| path::open(dir, name, O_DIRECTORY | O_NOFOLLOW, 0, far);
+        // What is mounted in the image's directory belongs to what it holds.
+        let source = below(from, Resolve::BeneathMounts)?;
+        let target = below(to, Resolve::Beneath)?;
         copy_dir(source.raw(), target.raw(), depth + 1)?;
         path::set_owner(target.raw(), status.uid, status.gid)?;
         path::set_mode(target.raw(), status.mode & PERMISSIONS)?;
@@ -72,7 +74,8 @@ fn copy_entry(from: i32, to: i32, name: &CStr, depth: usize) -> Done {
 }
 
 fn copy_file(from: i32, to: i32, name: &CStr, status: &Status) -> Done {
-    let source = path::open(from, name, O_NOFOLLOW | O_NONBLOCK, 0, Resolve::Beneath)?;
+    let far = Resolve::BeneathMounts;
+    let source = path::open(from, name, O_NOFOLLOW | O_NONBLOCK, 0, far)?;
     let flags = O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY;
     let target = path::open(to, name, flags, 0o600, Resolve::Beneath)?;
     while file::send_file(target.raw(), source.raw(), 1 << 30)? > 0 {}

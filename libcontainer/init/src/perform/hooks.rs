@@ -2,7 +2,7 @@
 //! startContainer in the container itself.
 
 use super::program::Pointers;
-use super::{Done, Init, reset_signals};
+use super::{Done, Init, unblock_signals};
 use crate::message::{Cause, Refusal};
 use crate::sys::pidfd::{self, Ended};
 use crate::sys::{exec, file, memfd, process};
@@ -38,9 +38,14 @@ impl Init {
             }
             process::Fork::Parent(_, pidfd) => {
                 let milliseconds = (timeout > 0).then(|| u64::from(timeout) * 1000);
-                let in_time = file::wait_readable(pidfd.raw(), milliseconds)?;
+                let both = [pidfd.raw(), self.socket.raw()];
+                let [in_time, abandoned] = file::wait_either(both, milliseconds)?;
                 if !in_time {
                     pidfd::send_signal(pidfd.raw(), SIGKILL)?;
+                }
+                if abandoned && !in_time {
+                    // Nobody waits for this container any more.
+                    process::exit(0);
                 }
                 let ended = pidfd::wait(pidfd.raw())?;
                 self.judge(in_time, ended, output.raw())
@@ -74,7 +79,7 @@ fn prepare(state: i32, output: i32) -> Done {
     file::duplicate_to(output, 1, false)?;
     file::duplicate_to(output, 2, false)?;
     file::close_from_at_exec(3)?;
-    reset_signals()
+    unblock_signals()
 }
 
 /// The exit status of a hook that could not be executed, as a shell gives it.

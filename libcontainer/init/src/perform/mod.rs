@@ -72,6 +72,7 @@ impl Detail {
 /// The program: performs the plan on descriptor 3, in talk with the runtime on descriptor 4.
 pub fn main() -> ! {
     let _ = process::set_name(c"keel-init");
+    signal::default_actions();
     let Some(plan) = read_plan(&Fd::inherited(PLAN)) else { process::exit(125) };
     // The number 4 may belong to the container, so the socket moves up, out of its way.
     let socket = {
@@ -244,6 +245,8 @@ impl Init {
         // A created container may wait for long: it holds no more than it still needs.
         self.root = None;
         self.masks = mounts::Masks::default();
+        // A signal to a container that waits counts, as it does to one that runs.
+        unblock_signals()?;
         self.socket = socket::accept(listener.raw())?;
         Ok(())
     }
@@ -291,7 +294,7 @@ impl Init {
     }
 }
 
-/// Before another program runs: default signal actions, nothing blocked.
-fn reset_signals() -> Done {
-    Ok(signal::reset_all()?)
+/// Before another program runs: no signal is blocked.
+fn unblock_signals() -> Done {
+    Ok(signal::set_mask(0).map(drop)?)
 }

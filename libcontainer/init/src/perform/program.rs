@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use super::target::{self, Leaf};
-use super::{Done, Init, reset_signals};
+use super::{Done, Init, unblock_signals};
 use crate::message::{Cause, Message, Refusal};
 use crate::sys::path::{self, AT_FDCWD, O_DIRECTORY, O_PATH, Resolve};
 use crate::sys::{Errno, exec, file, map, process};
@@ -91,7 +91,7 @@ impl Init {
         if let Some(text) = &listen_pid {
             env.push(text.as_c_str());
         }
-        reset_signals()?;
+        unblock_signals()?;
         // What follows can only be a fault, or the end of the stream: the program runs.
         self.tell(&Message::Arrived, &[])?;
         Err(Cause::Call(exec::exec(program, argv.as_slice(), env.as_slice())))

@@ -190,6 +190,12 @@ pub fn close_from_at_exec(first: u32) -> Result<()> {
 
 /// ppoll(2) for one descriptor to become readable; false when `milliseconds` ran out.
 pub fn wait_readable(fd: i32, milliseconds: Option<u64>) -> Result<bool> {
+    wait_either([fd, -1], milliseconds).map(|ready| ready != [false, false])
+}
+
+/// ppoll(2) for one of two descriptors to become readable, or its other end to be closed; which of
+/// them are. None is when `milliseconds` ran out. A negative number is no descriptor.
+pub fn wait_either(fds: [i32; 2], milliseconds: Option<u64>) -> Result<[bool; 2]> {
     #[repr(C)]
     struct PollFd {
         fd: i32,
@@ -197,16 +203,16 @@ pub fn wait_readable(fd: i32, milliseconds: Option<u64>) -> Result<bool> {
         revents: i16,
     }
     const POLLIN: i16 = 1;
-    let mut poll = PollFd { fd, events: POLLIN, revents: 0 };
+    let mut polls = fds.map(|fd| PollFd { fd, events: POLLIN, revents: 0 });
     // The kernel leaves the time that remains in it, so an interrupted wait goes on.
     let mut time = milliseconds.map(|ms| [(ms / 1000) as i64, (ms % 1000 * 1_000_000) as i64]);
     loop {
         let time = time.as_mut().map_or(0, |time| address(time.as_mut_ptr()));
-        let args = [address(&raw mut poll), 1, time, 0, 0, 0];
+        let args = [address(polls.as_mut_ptr()), polls.len(), time, 0, 0, 0];
         // SAFETY: see the module `sys`.
         match unsafe { raw::call(Nr::Ppoll, args) } {
             Err(failure) if failure.is(Errno::EINTR) => {}
-            result => return result.map(|ready| ready != 0),
+            result => return result.map(|_| polls.each_ref().map(|poll| poll.revents != 0)),
         }
     }
 }

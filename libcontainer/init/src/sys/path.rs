@@ -50,6 +50,8 @@ pub enum Resolve {
     InRootNoLinks,
     /// Below the directory, without links, on the same mount.
     Beneath,
+    /// Below the directory, without links, also on what is mounted there.
+    BeneathMounts,
 }
 
 impl Resolve {
@@ -64,6 +66,7 @@ impl Resolve {
             Self::InRoot => IN_ROOT | NO_MAGICLINKS,
             Self::InRootNoLinks => IN_ROOT | NO_MAGICLINKS | NO_SYMLINKS,
             Self::Beneath => BENEATH | NO_MAGICLINKS | NO_SYMLINKS | NO_XDEV,
+            Self::BeneathMounts => BENEATH | NO_MAGICLINKS | NO_SYMLINKS,
         }
     }
 }
@@ -126,6 +129,15 @@ pub fn read_link(dir: i32, name: &CStr, buf: &mut [u8]) -> Result<usize> {
     let args = [dir as usize, address(name.as_ptr()), address(buf.as_mut_ptr()), buf.len(), 0, 0];
     // SAFETY: see the module `sys`.
     unsafe { raw::call(Nr::Readlinkat, args) }
+}
+
+/// renameat2(2) with RENAME_NOREPLACE: fails when the new name is taken.
+pub fn rename_new(old: &CStr, new: &CStr) -> Result<()> {
+    const NOREPLACE: usize = 1;
+    let here = AT_FDCWD as usize;
+    let args = [here, address(old.as_ptr()), here, address(new.as_ptr()), NOREPLACE, 0];
+    // SAFETY: see the module `sys`.
+    unsafe { raw::call(Nr::Renameat2, args) }.map(drop)
 }
 
 /// unlinkat(2) of something that is not a directory.

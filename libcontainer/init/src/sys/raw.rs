@@ -83,6 +83,7 @@ numbers! {
     Read            "read"                 0  63
     Readlinkat      "readlinkat"         267  78
     Recvmsg         "recvmsg"             47 212
+    Renameat2       "renameat2"          316 276
     RtSigaction     "rt_sigaction"        13 134
     RtSigprocmask   "rt_sigprocmask"      14 135
     Sendfile        "sendfile"            40  71

@@ -16,16 +16,20 @@ pub fn set_mask(mask: u64) -> Result<u64> {
     Ok(old)
 }
 
-/// Every signal to its default action and none blocked. For init: an exec keeps what the host
-/// ignored (Rust's own start-up ignores SIGPIPE) and blocked.
-pub fn reset_all() -> Result<()> {
+/// Every signal to its default action. For init: an exec keeps what the host ignored (Rust's own
+/// start-up ignores SIGPIPE, and a host may ignore SIGCHLD).
+pub fn default_actions() {
+    for signal in 1..=64 {
+        // SIGKILL and SIGSTOP cannot be set and need not be.
+        let _ = default_action(signal);
+    }
+}
+
+/// A signal to its default action.
+pub fn default_action(signal: usize) -> Result<()> {
     // struct sigaction of the kernel; all zero is SIG_DFL.
     let default = [0u64; 4];
-    for signal in 1..=64 {
-        let args = [signal, address(default.as_ptr()), 0, SET_SIZE, 0, 0];
-        // SIGKILL and SIGSTOP cannot be set and need not be.
-        // SAFETY: see the module `sys`.
-        let _ = unsafe { raw::call(Nr::RtSigaction, args) };
-    }
-    set_mask(0).map(drop)
+    let args = [signal, address(default.as_ptr()), 0, SET_SIZE, 0, 0];
+    // SAFETY: see the module `sys`. No handler is installed.
+    unsafe { raw::call(Nr::RtSigaction, args) }.map(drop)
 }

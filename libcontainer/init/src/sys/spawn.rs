@@ -91,6 +91,11 @@ pub fn spawn(spawn: &Spawn) -> Result<Spawned> {
             Err(failure) => return Err(*failure),
         }
     }
+    let least = HANDED_OVER as i32;
+    let program = (spawn.program < least).then(|| file::duplicate(spawn.program, least));
+    if let Some(program) = program.as_ref() {
+        spawn.program = program.as_ref().map_err(|failure| *failure)?.raw();
+    }
     let blocked = signal::set_mask(u64::MAX)?;
     let result = clone_and_exec(spawn);
     let _ = signal::set_mask(blocked);
