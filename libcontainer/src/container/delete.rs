@@ -89,7 +89,8 @@ impl Container {
 fn remove_by_config(id: &ContainerId, directory: &Directory) -> Result<()> {
     let Ok(spec) = directory.read_config() else { return Ok(()) };
     let bundle = Bundle::recorded(Path::new("/"), spec);
-    let plan = Plan::create(&bundle, id, &Options::default(), &Host::probe()?)?;
+    let host = Host::probe()?;
+    let Ok(plan) = Plan::create(&bundle, id, &Options::default(), &host) else { return Ok(()) };
     let places = plan.config.cgroup.map(|plan| plan.places).unwrap_or_default();
     let made = |place: Place| cgroup::Directory { place, made: 1 };
     let cgroup = Cgroup { directories: places.into_iter().map(made).collect() };

@@ -306,7 +306,8 @@ fn write_oom_score(pid: i32, value: i32) -> Result<()> {
 
 fn raise_limit(pid: i32, resource: u32, hard: u64) -> Result<()> {
     let name = limits::NAMES.get(resource as usize).copied().unwrap_or("a limit");
-    let now = limit::get(pid, resource).map_err(|f| call(format!("cannot read {name}"), f))?;
+    // Init has what this process has; by now it may be another user's, and not to be asked.
+    let now = limit::get(0, resource).map_err(|f| call(format!("cannot read {name}"), f))?;
     if hard <= now.hard {
         return Ok(());
     }
