@@ -6,6 +6,10 @@
 //! root, a parent cgroup and container ids of its own, so tests run in parallel, and at its end the
 //! scene checks that the host is what it was before.
 //!
+//! One file is run with `cargo test -p integration --test lifecycle`, under another runtime with
+//! `KEEL_RUNTIME=runc` in front, and on other cgroups with `integration/with-cgroups v2` in front.
+//! Everything and a summary is `make test`.
+//!
 //! A test that cannot run here says why through [`skip()`]; the ways in which another runtime
 //! rightly differs stand in [`differences`]. Nothing here may call the runtime's own code: a test
 //! that shares its code with what it tests proves nothing.

@@ -106,7 +106,16 @@ impl Drop for Exchanger {
 }
 
 /// Swaps two names in one step.
+#[cfg(target_env = "gnu")]
 fn exchange(one: &Path, other: &Path) -> bool {
     use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
     renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE).is_ok()
+}
+
+/// Swaps two names in three steps, where nix does not know how to do it in one.
+#[cfg(not(target_env = "gnu"))]
+fn exchange(one: &Path, other: &Path) -> bool {
+    let aside = one.with_extension("aside");
+    let moves = [(one, aside.as_path()), (other, one), (&aside, other)];
+    moves.iter().all(|(from, to)| fs::rename(from, to).is_ok())
 }

@@ -78,7 +78,8 @@ pub fn skip(reason: impl fmt::Display) {
 
 /// Adds a line to the file that an environment variable names, if it names one.
 pub(crate) fn note(variable: &str, line: &str) {
-    let Some(path) = std::env::var_os(variable) else { return };
+    let path = std::env::var_os(variable).filter(|path| !path.is_empty());
+    let Some(path) = path else { return };
     let opened = OpenOptions::new().append(true).create(true).open(&path);
     if let Err(error) = opened.and_then(|mut file| file.write_all(line.as_bytes())) {
         panic!("cannot write {}: {error}", path.display());
