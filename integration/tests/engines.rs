@@ -209,7 +209,9 @@ fn docker_runs_containers() {
 /// Starts a Docker daemon that makes no network device and leaves the machine's firewall alone.
 fn dockerd(scene: &Scene, dir: &Path, socket: &Path) -> Daemon {
     let path = |name: &str| dir.join(name).display().to_string();
-    write(&dir.join("daemon.json"), b"{}");
+    // Else it makes a key below /etc.
+    let config = format!("{{\"deprecated-key-path\": \"{}\"}}", path("key.json"));
+    write(&dir.join("daemon.json"), config.as_bytes());
     let runtime = format!("tested={}", scene.runtime().program().display());
     let call = scene.call("dockerd").env("HOME", dir);
     let call = call

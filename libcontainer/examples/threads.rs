@@ -16,8 +16,8 @@ use std::fs::File;
 use std::hint::black_box;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use libcontainer::{Attachments, Bundle, ContainerId, Options, Store};
@@ -129,7 +129,7 @@ fn make(dir: &Path, count: usize) -> Outcome<Made> {
                         return;
                     }
                     let done = live(&store, &bundle, &format!("threads-{process}-{number}"));
-                    let mut made = made.lock().unwrap_or_else(|poison| poison.into_inner());
+                    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
                     match done {
                         Ok(time) => made.times.push(time),
                         Err(error) => made.failures.push(error.to_string()),
@@ -140,7 +140,7 @@ fn make(dir: &Path, count: usize) -> Outcome<Made> {
     });
     // Empty now, unless a container could not even be removed, and then worth a look.
     let _ = std::fs::remove_dir(root);
-    Ok(made.into_inner().unwrap_or_else(|poison| poison.into_inner()))
+    Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// The bundle, without what only one container at a time can have.
@@ -159,7 +159,7 @@ fn many_at_once(bundle: &Bundle) -> libcontainer::Result<Bundle> {
 /// The whole life of one container; returns how long its create took.
 fn live(store: &Store, bundle: &Bundle, id: &str) -> Outcome<Duration> {
     let id: ContainerId = id.parse()?;
-    let null = || File::options().read(true).write(true).open("/dev/null").map(|file| file.into());
+    let null = || File::options().read(true).write(true).open("/dev/null").map(Into::into);
     let stdio = [Some(null()?), Some(null()?), Some(null()?)];
     let attach = Attachments { stdio, ..Attachments::default() };
     let begun = Instant::now();

@@ -153,6 +153,10 @@ impl Totals {
             self.failures.push(format!("{step}: {} failed, its output says which", counts.failed));
         }
         self.skips.extend(counts.ignored.iter().map(|name| format!("{step}: {name}: ignored")));
+        let unnamed = counts.skipped.saturating_sub(counts.ignored.len() as u64);
+        if unnamed > 0 {
+            self.skips.push(format!("{step}: {unnamed} skipped, its output says which"));
+        }
         match (good, counts.failed, counts.total()) {
             (true, _, 0) => self.passed += 1,
             (false, 0, _) => self.fail(format!("{step}: the command failed")),

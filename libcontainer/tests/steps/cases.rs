@@ -21,8 +21,8 @@ fn host(path: &str) -> String {
 
 /// The fields of the line of a mount table that tells of a mount point.
 fn mounted<'a>(table: &'a str, point: &str) -> Vec<&'a str> {
-    let fields = table.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    let found = fields.filter(|fields| fields.get(4) == Some(&point)).last();
+    let mut fields = table.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let found = fields.rfind(|fields| fields.get(4) == Some(&point));
     found.unwrap_or_else(|| panic!("nothing is mounted on {point}: {table}"))
 }
 
