@@ -16,7 +16,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ struct Work {
     neighbour: Option<i32>,
     next: AtomicUsize,
     under_way: Mutex<BTreeSet<usize>>,
+    /// Where the allocating threads meet at the beginning.
+    begun: Barrier,
     /// Tells the watcher, and then the allocating threads, to end.
     made: AtomicBool,
     done: AtomicBool,
@@ -64,6 +66,8 @@ fn a_busy_program_makes_a_thousand_containers_and_is_what_it_was_before() {
 
     let work = Arc::new(work);
     let busy: Vec<_> = (0..BUSY).map(|_| run(&work, churn)).collect();
+    // A thread that has not begun yet has all signals blocked.
+    work.begun.wait();
     let before = facts::all(&work.tag);
     let watcher = run(&work, watch);
     let (sender, results) = channel();
@@ -75,9 +79,7 @@ fn a_busy_program_makes_a_thousand_containers_and_is_what_it_was_before() {
         .collect();
     drop(sender);
     let (count, failures) = collect(&work, &results);
-    for maker in makers {
-        maker.join().unwrap();
-    }
+    let joined = makers.into_iter().filter_map(|maker| maker.join().ok()).count();
     work.made.store(true, Ordering::Relaxed);
     let meanwhile = watcher.join().unwrap();
     let after = facts::difference(&before, &work.tag);
@@ -89,7 +91,7 @@ fn a_busy_program_makes_a_thousand_containers_and_is_what_it_was_before() {
 
     assert_eq!(dirty.iter().filter(|byte| **byte == 1).count(), DIRTY, "nobody wrote to it");
     assert_eq!(failures, Vec::<String>::new());
-    assert_eq!(count, COUNT);
+    assert_eq!((count, joined), (COUNT, MAKERS));
     assert_eq!(meanwhile, Vec::<String>::new(), "changed for a moment");
     assert_eq!(after, Vec::<String>::new(), "changed for good");
 }
@@ -136,6 +138,7 @@ fn make(work: &Work, results: &Sender<Result<(), String>>) {
 
 /// Allocates and frees memory of many sizes, in bursts.
 fn churn(work: &Work) {
+    work.begun.wait();
     let mut kept: Vec<Vec<u8>> = Vec::new();
     let mut size = 1;
     while !work.done.load(Ordering::Relaxed) {
@@ -172,18 +175,19 @@ impl Work {
             neighbour: None,
             next: AtomicUsize::new(1),
             under_way: Mutex::default(),
+            begun: Barrier::new(BUSY + 1),
             made: AtomicBool::new(false),
             done: AtomicBool::new(false),
         }
     }
 
     /// The whole life of one container.
-    fn live(&self, number: usize) -> libcontainer::Result<()> {
-        let mut container = self.create(number, &["/bin/true"])?;
-        container.start()?;
-        let exit = container.wait()?;
-        assert_eq!(exit.code, Some(0), "container {number}");
-        container.delete()
+    fn live(&self, number: usize) -> Result<(), String> {
+        let mut container = self.create(number, &["/bin/true"]).map_err(|e| e.to_string())?;
+        container.start().map_err(|e| e.to_string())?;
+        let exit = container.wait().map_err(|e| e.to_string())?;
+        container.delete().map_err(|e| e.to_string())?;
+        if exit.code == Some(0) { Ok(()) } else { Err(format!("it ended with {exit:?}")) }
     }
 
     /// Containers of several sorts, by their number.

@@ -89,6 +89,8 @@ cases![
     a_user_namespace_has_ids_of_its_own,
     a_joined_user_namespace_is_shared_and_the_others_are_made_inside,
     joined_pid_and_network_namespaces_are_shared,
+    an_init_that_waits_holds_no_file_of_the_host_and_cannot_be_looked_into,
+    no_mount_reaches_a_shared_mount_of_the_host,
     hooks_run_at_their_moments,
     a_terminal_is_kept_for_the_caller,
     kernel_parameters_are_those_of_the_container_alone,

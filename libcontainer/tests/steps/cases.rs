@@ -10,7 +10,7 @@ use libcontainer::spec::{ConsoleSize, Hook, IdMapping, Spec};
 use libcontainer::{Attachments, CgroupManager, Console, Options};
 use libcontainer_init::sys::caps;
 
-use crate::scene::{Scene, Steps, linux, mount, namespace, process};
+use crate::scene::{HostMount, Scene, Steps, linux, mount, namespace, process};
 
 /// The first id of the user namespaces here, on the host.
 const FIRST_ID: u32 = 100_000;
@@ -139,6 +139,55 @@ pub(crate) fn joined_pid_and_network_namespaces_are_shared(scene: &Scene) -> Ste
     done.steps
 }
 
+/// CVE-2016-9962: init, not started yet, beside a process that has all its rights.
+pub(crate) fn an_init_that_waits_holds_no_file_of_the_host_and_cannot_be_looked_into(
+    scene: &Scene,
+) -> Steps {
+    fs::create_dir(scene.path("shared")).unwrap();
+    let mut spec = scene.spec(
+        "while [ ! -e /inside/go ]; do sleep 0.01; done; \
+         for p in /proc/[0-9]*; do [ $p = /proc/1 ] || { cat $p/comm; \
+         for n in exe cwd root fd/0; do readlink $p/$n || echo $n is hidden; done; }; done; \
+         echo end; while [ -e /inside/go ]; do sleep 0.01; done",
+    );
+    spec.mounts.push(mount("bind", &scene.text_path("shared"), "/inside", &["bind"]));
+    let mut first = scene.create(&spec, &Options::default(), Attachments::default());
+    first.start();
+    namespace(&mut spec, "pid", Some(format!("/proc/{}/ns/pid", first.container.pid().unwrap())));
+    linux(&mut spec).sysctl.insert("net.ipv4.ip_forward".into(), "1".into());
+    let second = scene.create(&spec, &Options::default(), Attachments::default());
+    let descriptors = fs::read_dir(second.proc("fd")).unwrap();
+    for path in descriptors.map(|entry| entry.unwrap().path()) {
+        let number: i32 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let target = fs::read_link(&path).unwrap();
+        let is_socket = target.to_string_lossy().starts_with("socket:");
+        assert!(number < 3 || is_socket, "{number} is {}", target.display());
+    }
+    let go = scene.write("shared/go", "");
+    first.until("end\n");
+    // The first process of a namespace can end only when all others are collected.
+    let steps = second.end();
+    fs::remove_file(go).unwrap();
+    let mut done = first.finish();
+    let hidden = ["exe", "cwd", "root", "fd/0"].map(|name| format!("{name} is hidden\n")).concat();
+    assert_eq!(done.output, format!("keel-init\n{hidden}end\n"));
+    done.steps.extend(steps);
+    done.steps
+}
+
+pub(crate) fn no_mount_reaches_a_shared_mount_of_the_host(scene: &Scene) -> Steps {
+    let shared = HostMount::shared(&scene.path("bundle"));
+    let spec = scene.spec("sleep 1000");
+    let mut made = scene.create(&spec, &Options::default(), Attachments::default());
+    made.start();
+    let table = host("/proc/self/mountinfo");
+    let inside = |line: &&str| line.contains(&scene.text_path("bundle"));
+    assert_eq!(table.lines().filter(inside).count(), 1, "{table}");
+    let steps = made.end();
+    drop(shared);
+    steps
+}
+
 pub(crate) fn hooks_run_at_their_moments(scene: &Scene) -> Steps {
     fs::create_dir(scene.path("log")).unwrap();
     let log = scene.path("log/order");
@@ -241,12 +290,12 @@ pub(crate) fn without_a_mount_namespace_the_root_is_changed_and_nothing_is_mount
 pub(crate) fn preserved_descriptors_get_the_numbers_from_three_on(scene: &Scene) -> Steps {
     let files = ["three", "four", "five"].map(|name| scene.write(name, &format!("{name}\n")));
     let preserved = files.map(|path| File::open(path).unwrap().into()).into();
-    let script =
-        "cat <&3; cat <&4; cat <&5; echo $LISTEN_FDS $LISTEN_PID; ls /proc/$$/fd | tr '\\n' ' '";
+    // The last one is what ls reads.
+    let script = "cat <&3; cat <&4; cat <&5; echo $LISTEN_FDS $LISTEN_PID; ls /proc/self/fd";
     let options = Options { preserved_fds: 3, listen_fds: 2, ..Options::default() };
     let attach = Attachments { preserved, ..Attachments::default() };
     let done = scene.run_with(&scene.spec(script), &options, attach);
-    assert_eq!(done.output, "three\nfour\nfive\n2 1\n0 1 2 3 4 5 ");
+    assert_eq!(done.output, "three\nfour\nfive\n2 1\n0\n1\n2\n3\n4\n5\n6\n");
     done.steps
 }
 
@@ -310,7 +359,7 @@ pub(crate) fn a_cgroup_namespace_is_rooted_in_the_containers_cgroup(scene: &Scen
 
 pub(crate) fn another_user_owns_the_streams_and_has_a_home_and_a_mask(scene: &Scene) -> Steps {
     let mut spec = scene.spec(
-        "id -u; id -g; grep ^Groups /proc/self/status; echo $HOME; umask; \
+        "id -u; id -g; grep -E '^(Groups|CapEff|CapAmb)' /proc/self/status; echo $HOME; umask; \
          cat /proc/self/oom_score_adj; echo reopened >>/dev/stdout",
     );
     let part = process(&mut spec);
@@ -319,8 +368,16 @@ pub(crate) fn another_user_owns_the_streams_and_has_a_home_and_a_mask(scene: &Sc
     part.user.umask = Some(0o027);
     part.oom_score_adj = Some(100);
     part.rlimits.clear();
+    let bind = vec!["CAP_NET_BIND_SERVICE".to_owned()];
+    let sets = part.capabilities.get_or_insert_default();
+    (sets.inheritable, sets.ambient) = (bind.clone(), bind);
     let done = scene.run(&spec);
-    assert_eq!(done.output, "1000\n1000\nGroups:\t5 6 \n/home\n0027\n100\nreopened\n");
+    let capability = "0000000000000400";
+    let expected = format!(
+        "1000\n1000\nGroups:\t5 6 \nCapEff:\t{capability}\nCapAmb:\t{capability}\n/home\n0027\n\
+         100\nreopened\n"
+    );
+    assert_eq!(done.output, expected);
     assert_eq!(fs::metadata(scene.path("output-0")).unwrap().uid(), 1000);
     done.steps
 }

@@ -9,8 +9,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::bundle;
 use libcontainer::spec::{Linux, Mount, Namespace, Process, Spec};
@@ -141,10 +143,27 @@ impl Made {
         self.container.start().unwrap_or_else(|error| panic!("start: {error}"));
     }
 
+    /// Waits until it has written something.
+    pub(crate) fn until(&self, text: &str) {
+        let deadline = Instant::now() + Duration::from_millis(PATIENCE.into());
+        while !self.output().contains(text) {
+            assert!(Instant::now() < deadline, "no {text:?} in {:?}", self.output());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn output(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.output).unwrap()).into_owned()
+    }
+
+    /// What /proc has of the container's first process, such as `fd`.
+    pub(crate) fn proc(&self, name: &str) -> PathBuf {
+        format!("/proc/{}/{name}", self.container.pid().unwrap()).into()
+    }
+
     /// A link of the container's first process, such as `ns/net`.
     pub(crate) fn link(&self, name: &str) -> String {
-        let path = format!("/proc/{}/{name}", self.container.pid().unwrap());
-        fs::read_link(&path).unwrap().to_string_lossy().into_owned()
+        fs::read_link(self.proc(name)).unwrap().to_string_lossy().into_owned()
     }
 
     /// Kills it, and deletes it.
@@ -159,13 +178,34 @@ impl Made {
     pub(crate) fn finish(self) -> Done {
         let mut fds = [PollFd::new(self.container.as_fd(), PollFlags::POLLIN)];
         let ended = poll(&mut fds, PollTimeout::from(PATIENCE)).unwrap() > 0;
-        let read = || String::from_utf8_lossy(&fs::read(&self.output).unwrap()).into_owned();
-        assert!(ended, "the container does not end; so far it wrote: {}", read());
+        assert!(ended, "the container does not end; so far it wrote: {}", self.output());
         let exit = self.container.wait().unwrap();
-        let output = read();
+        let output = self.output();
         assert_eq!(exit.code, Some(0), "{exit:?}: {output}");
         self.container.delete().unwrap_or_else(|error| panic!("delete: {error}"));
         Done { output, steps: self.steps }
+    }
+}
+
+/// A mount on the host, made by a case for itself; it is gone when this is dropped.
+pub(crate) struct HostMount(PathBuf);
+
+impl HostMount {
+    /// Mounts a directory on itself, as a peer of a group of its own.
+    pub(crate) fn shared(dir: &Path) -> Self {
+        let mounted = Self(dir.to_owned());
+        for options in [&["--bind"][..], &["--make-private"], &["--make-shared"]] {
+            let source = options.contains(&"--bind").then_some(dir);
+            let done = Command::new("mount").args(options).args(source).arg(dir).status().unwrap();
+            assert!(done.success(), "mount {options:?}");
+        }
+        mounted
+    }
+}
+
+impl Drop for HostMount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }
 
