@@ -204,7 +204,7 @@ impl<'a> Creation<'a> {
     /// Takes back what was made, in reverse. What cannot be taken back is for `delete --force`.
     fn undo(&mut self, hook_failed: bool) {
         if let Some((_, pidfd)) = self.init.take() {
-            let _ = pidfd::send_signal(pidfd.as_raw_fd(), nix::libc::SIGKILL);
+            let _ = pidfd::send_signal(pidfd.as_raw_fd(), libc::SIGKILL);
             let _ = pidfd::wait(pidfd.as_raw_fd());
         }
         self.slots.clear();

@@ -77,9 +77,7 @@ fn wait(
         });
     }
     let status = child.wait().map_err(|error| match error.raw_os_error() {
-        Some(nix::libc::ECHILD) => {
-            "its exit status is lost, as this process ignores SIGCHLD".to_owned()
-        }
+        Some(libc::ECHILD) => "its exit status is lost, as this process ignores SIGCHLD".to_owned(),
         _ => crate::error::io_text(&error),
     })?;
     match (status.code(), status.signal()) {

@@ -61,7 +61,7 @@ impl Container {
         let gone = || Error::new(ErrorKind::State, "container not running");
         let pidfd = self.pidfd.as_ref().ok_or_else(gone)?;
         match pidfd::send_signal(pidfd.as_raw_fd(), signal.as_raw()) {
-            Err(Failure { errno, .. }) if errno.0 == nix::libc::ESRCH => Err(gone()),
+            Err(Failure { errno, .. }) if errno.0 == libc::ESRCH => Err(gone()),
             result => result.map_err(|failure| {
                 call(format!("cannot send {signal} to container \"{}\"", self.id), failure)
             }),

@@ -52,7 +52,7 @@ impl Link {
         let received = socket::receive(self.socket.as_raw_fd(), &mut buf, &mut slots);
         let received = match received {
             // A peer that died with messages unread.
-            Err(failure) if failure.errno.0 == nix::libc::ECONNRESET => return Ok(Said::End),
+            Err(failure) if failure.errno.0 == libc::ECONNRESET => return Ok(Said::End),
             result => result.map_err(|f| call("cannot listen to the container's init", f))?,
         };
         if received.len == 0 {
@@ -97,7 +97,7 @@ fn program_sentence(plan: &Plan, entry: &Entry, errno: i32) -> Option<String> {
     let program = plan.config.process.args.first()?;
     let text = errno_text(nix::errno::Errno::from_raw(errno));
     match entry.action {
-        Action::Init(Step::FindProgram { .. }) if errno == nix::libc::ENOENT => {
+        Action::Init(Step::FindProgram { .. }) if errno == libc::ENOENT => {
             Some(format!("exec: \"{program}\": stat {program}: {text}"))
         }
         Action::Init(Step::FindProgram { .. }) => Some(format!("exec: \"{program}\": {text}")),
@@ -158,7 +158,7 @@ fn kernel_words(detail: &[u8]) -> String {
 pub(super) fn silent_end(pidfd: Option<&OwnedFd>, id: &str) -> Error {
     let ended = pidfd.map(|fd| pidfd::wait(fd.as_raw_fd()));
     let how = match ended {
-        Some(Ok(pidfd::Ended::Killed(nix::libc::SIGKILL))) => {
+        Some(Ok(pidfd::Ended::Killed(libc::SIGKILL))) => {
             "was killed (memory limit too low?)".to_owned()
         }
         Some(Ok(pidfd::Ended::Killed(signal))) => format!("was killed by signal {signal}"),

@@ -203,7 +203,7 @@ impl Creation<'_> {
 fn open_rootfs(path: &Path, tree: bool) -> Result<OwnedFd> {
     let fail = |failure: Failure| {
         let message = match failure.errno.0 {
-            nix::libc::ELOOP => {
+            libc::ELOOP => {
                 let message = format!("the rootfs {} is a symbolic link", path.display());
                 return Error::new(ErrorKind::Input, message).path(path);
             }

@@ -136,7 +136,7 @@ impl Directory {
                 })?;
             let (old, new) = (c_string(&aside)?, c_string(&self.path)?);
             path::rename_new(&old, &new).map_err(|failure| match failure.errno.0 {
-                nix::libc::EEXIST | nix::libc::ENOTEMPTY => {
+                libc::EEXIST | libc::ENOTEMPTY => {
                     let message = format!("container with id \"{id}\" exists already");
                     Error::new(ErrorKind::Exists, message)
                 }

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use nix::libc;
-
 use crate::error::{Error, ErrorKind};
 
 /// A signal, real-time ones included.

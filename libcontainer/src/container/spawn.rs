@@ -137,11 +137,11 @@ fn explain(request: &Spawn, failure: Failure) -> Error {
     use libcontainer_init::sys::Nr;
     let new_user = request.namespaces & namespace::NEWUSER != 0;
     let message = match failure.call {
-        Nr::Clone3 if new_user && failure.errno.0 == nix::libc::EPERM => {
+        Nr::Clone3 if new_user && failure.errno.0 == libc::EPERM => {
             "cannot create namespaces (in a chroot, or where user namespaces are forbidden)"
         }
         Nr::Clone3 => "cannot create namespaces",
-        Nr::Execveat if failure.errno.0 == nix::libc::EACCES => {
+        Nr::Execveat if failure.errno.0 == libc::EACCES => {
             "cannot execute init from memory (vm.memfd_noexec, or a security module)"
         }
         _ => "cannot start init",

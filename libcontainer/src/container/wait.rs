@@ -32,7 +32,7 @@ impl Exit {
 /// with it ignored could not learn how hooks and containers end.
 pub fn receive_child_exits() {
     // The default action of a signal that is one cannot be refused.
-    let _ = libcontainer_init::sys::signal::default_action(nix::libc::SIGCHLD as usize);
+    let _ = libcontainer_init::sys::signal::default_action(libc::SIGCHLD as usize);
 }
 
 impl Container {
@@ -47,7 +47,7 @@ impl Container {
             Ok(pidfd::Ended::Exited(code)) => Ok(Exit { code: Some(code), signal: None }),
             Ok(pidfd::Ended::Killed(signal)) => Ok(Exit { code: None, signal: Some(signal) }),
             // Somebody else's child: its end can be seen, its status not.
-            Err(failure) if failure.errno.0 == nix::libc::ECHILD => {
+            Err(failure) if failure.errno.0 == libc::ECHILD => {
                 file::wait_readable(fd.as_raw_fd(), None)
                     .map_err(|failure| call("cannot wait for the container", failure))?;
                 Ok(Exit::default())

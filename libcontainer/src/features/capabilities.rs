@@ -124,3 +124,22 @@ pub fn set_rest(config: &Config, steps: &mut Steps) {
         steps.init("/process/noNewPrivileges", Step::NoNewPrivileges {});
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_are_those_of_the_caps_crate() {
+        let known = caps::all();
+        assert_eq!(known.len(), NAMES.len());
+        for capability in known {
+            assert_eq!(NAMES[usize::from(capability.index())], capability.to_string());
+        }
+    }
+
+    #[test]
+    fn a_set_reads_as_its_names() {
+        assert_eq!(list(1 | 1 << 10), "CAP_CHOWN CAP_NET_BIND_SERVICE");
+    }
+}

@@ -47,7 +47,7 @@ pub(crate) fn a_usual_container_is_closed_in_on_all_sides(scene: &Scene) -> Step
     process(&mut spec).cwd = "/work/deep".into();
     scene.write("bundle/rootfs/inside/secret", "hidden");
     linux(&mut spec).masked_paths.extend(["/marker", "/inside"].map(str::to_owned));
-    let cgroup = scene.next_cgroup();
+    let cgroup = scene.next_id();
     let done = scene.run(&spec);
     let (cgroups, rest): (Vec<&str>, Vec<&str>) =
         done.output.lines().partition(|line| line.ends_with(&cgroup));
@@ -156,15 +156,15 @@ pub(crate) fn an_init_that_waits_holds_no_file_of_the_host_and_cannot_be_looked_
     namespace(&mut spec, "pid", Some(format!("/proc/{}/ns/pid", first.container.pid().unwrap())));
     linux(&mut spec).sysctl.insert("net.ipv4.ip_forward".into(), "1".into());
     let second = scene.create(&spec, &Options::default(), Attachments::default());
-    let descriptors = fs::read_dir(second.proc("fd")).unwrap();
-    for path in descriptors.map(|entry| entry.unwrap().path()) {
-        let number: i32 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
-        let target = fs::read_link(&path).unwrap();
-        let is_socket = target.to_string_lossy().starts_with("socket:");
-        assert!(number < 3 || is_socket, "{number} is {}", target.display());
-    }
+    // The last of them is closed where it begins to wait.
+    second.until(|| {
+        let numbers = fs::read_dir(second.proc("fd")).unwrap().map(|entry| entry.unwrap().path());
+        let held = numbers.filter_map(|path| fs::read_link(path).ok());
+        let mut held = held.skip(3).map(|target| target.to_string_lossy().into_owned());
+        held.all(|target| target.starts_with("socket:"))
+    });
     let go = scene.write("shared/go", "");
-    first.until("end\n");
+    first.until(|| first.output().ends_with("end\n"));
     // The first process of a namespace can end only when all others are collected.
     let steps = second.end();
     fs::remove_file(go).unwrap();
@@ -404,16 +404,18 @@ pub(crate) fn a_shared_root_is_shared(scene: &Scene) -> Steps {
 }
 
 pub(crate) fn the_session_keyring_is_the_containers_own(scene: &Scene) -> Steps {
-    let mut spec = scene.spec("grep -o '_ses.steps-[01]' /proc/keys | sort; echo end");
+    let mut spec = scene.spec("cat /proc/keys");
     linux(&mut spec).masked_paths.retain(|path| path != "/proc/keys");
+    let name = format!("_ses.{}:", scene.next_id());
     let mut own = scene.run(&spec);
-    let options = Options { no_new_keyring: true, ..Options::default() };
-    let inherited = scene.run_with(&spec, &options, Attachments::default());
-    assert!(!inherited.output.contains("steps-1"), "{}", inherited.output);
     // A kernel without keyrings has none to make.
     if fs::metadata("/proc/keys").is_ok() {
-        assert!(own.output.contains("_ses.steps-0"), "{}", own.output);
+        assert!(own.output.contains(&name), "{name} is not in {}", own.output);
     }
+    let name = format!("_ses.{}:", scene.next_id());
+    let options = Options { no_new_keyring: true, ..Options::default() };
+    let inherited = scene.run_with(&spec, &options, Attachments::default());
+    assert!(!inherited.output.contains(&name), "{name} is in {}", inherited.output);
     own.steps.extend(inherited.steps);
     own.steps
 }

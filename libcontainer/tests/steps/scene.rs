@@ -28,7 +28,8 @@ const PATIENCE: u16 = 30_000;
 /// Everything that one case has of its own.
 pub(crate) struct Scene {
     dir: PathBuf,
-    cgroup: String,
+    /// The name of the directory, and of the parent of all cgroups.
+    name: String,
     store: Store,
     next: AtomicU32,
 }
@@ -43,7 +44,7 @@ impl Scene {
         let dir = std::env::temp_dir().join(&name);
         bundle::make(&dir, &busybox);
         let store = Store::at(dir.join("state"));
-        let scene = Self { dir, cgroup: format!("/{name}"), store, next: AtomicU32::new(0) };
+        let scene = Self { dir, name, store, next: AtomicU32::new(0) };
         scene.write("bundle/rootfs/marker", "the rootfs of the bundle\n");
         Ok(scene)
     }
@@ -76,17 +77,18 @@ impl Scene {
         spec
     }
 
-    /// The cgroup of the next container.
-    pub(crate) fn next_cgroup(&self) -> String {
-        format!("{}/{}", self.cgroup, self.next.load(Ordering::Relaxed))
+    /// The id of the next container; its cgroup has the same name.
+    pub(crate) fn next_id(&self) -> String {
+        format!("{}-{}", self.name, self.next.load(Ordering::Relaxed))
     }
 
     /// Compiles a plan, creates the container of it, and keeps the names of its steps.
     pub(crate) fn create(&self, spec: &Spec, options: &Options, attach: Attachments) -> Made {
         let mut spec = spec.clone();
-        linux(&mut spec).cgroups_path = Some(self.next_cgroup());
+        let id = self.next_id();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let id = format!("steps-{number}").parse().unwrap();
+        linux(&mut spec).cgroups_path = Some(format!("/{}/{id}", self.name));
+        let id = id.parse().unwrap();
         let bundle = Bundle::from_spec(self.path("bundle"), spec).unwrap();
         let plan = Plan::create(&bundle, &id, options, &Host::probe().unwrap()).unwrap();
         let output = self.path(&format!("output-{number}"));
@@ -116,10 +118,14 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
-        for container in self.store.list().unwrap_or_default() {
+        // The last first: the first process of a shared PID namespace ends after all others.
+        for container in self.store.list().unwrap_or_default().iter().rev() {
+            if container.kill(Signal::KILL, false).is_ok() {
+                let _ = container.wait();
+            }
             let _ = self.store.delete_forced(container.id());
         }
-        bundle::remove_cgroup(&self.cgroup);
+        bundle::remove_cgroup(&self.name);
         let _ = fs::remove_dir_all(&self.dir);
     }
 }
@@ -143,16 +149,17 @@ impl Made {
         self.container.start().unwrap_or_else(|error| panic!("start: {error}"));
     }
 
-    /// Waits until it has written something.
-    pub(crate) fn until(&self, text: &str) {
+    /// Waits until something holds.
+    pub(crate) fn until(&self, mut holds: impl FnMut() -> bool) {
         let deadline = Instant::now() + Duration::from_millis(PATIENCE.into());
-        while !self.output().contains(text) {
-            assert!(Instant::now() < deadline, "no {text:?} in {:?}", self.output());
+        while !holds() {
+            assert!(Instant::now() < deadline, "in vain; so far it wrote: {}", self.output());
             std::thread::sleep(Duration::from_millis(2));
         }
     }
 
-    fn output(&self) -> String {
+    /// What it has written so far.
+    pub(crate) fn output(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.output).unwrap()).into_owned()
     }
 
