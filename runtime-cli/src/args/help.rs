@@ -33,9 +33,10 @@ pub(crate) fn command(command: &Command) -> String {
         text.push('\n');
         paragraph(&mut text, command.details);
     }
-    if !command.operands.is_empty() {
+    let mut operands = command.operands.iter().chain(&command.rest).peekable();
+    if operands.peek().is_some() {
         text.push_str("\nArguments:\n");
-        for operand in command.operands {
+        for operand in operands {
             entry(&mut text, operand.name, 10, operand.help);
         }
     }
@@ -59,6 +60,12 @@ pub(crate) fn usage_line(command: &Command) -> String {
             false => write!(line, " [{}]", operand.name),
         };
     }
+    if let Some(rest) = &command.rest {
+        let _ = match rest.required {
+            true => write!(line, " {}...", rest.name),
+            false => write!(line, " [{}...]", rest.name),
+        };
+    }
     line
 }
 
@@ -68,7 +75,8 @@ fn options<'a>(text: &mut String, title: &str, flags: impl Iterator<Item = &'a F
         let short = flag.short.map_or_else(|| "    ".to_owned(), |letter| format!("-{letter}, "));
         let value = match flag.takes {
             Takes::Nothing => String::new(),
-            Takes::Text(name) | Takes::Number(name) => format!(" {name}"),
+            Takes::Text(name) | Takes::Number(name) | Takes::Integer(name) => format!(" {name}"),
+            Takes::Texts(name) => format!(" {name} (repeatable)"),
             Takes::OneOf(words) => format!(" {}", words.join("|")),
         };
         entry(text, &format!("{short}--{}{value}", flag.long), 28, flag.help);

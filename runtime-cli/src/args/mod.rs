@@ -26,8 +26,10 @@ use table::{Command, Flag};
 pub(crate) enum Value {
     /// A switch, on or off.
     Switch(bool),
-    /// A number.
+    /// A number that is not negative.
     Number(u32),
+    /// A number.
+    Integer(i64),
     /// Text that is not empty.
     Text(OsString),
     /// One of the words that the table allows.
@@ -57,6 +59,15 @@ impl Flags {
         }
     }
 
+    /// The texts of a flag that may be given several times, in their order.
+    pub(crate) fn texts(&self, flag: &'static Flag) -> impl Iterator<Item = &OsStr> {
+        let given = self.0.iter().filter(|(given, _)| std::ptr::eq(*given, flag));
+        given.filter_map(|(_, value)| match value {
+            Value::Text(text) => Some(text.as_os_str()),
+            _ => None,
+        })
+    }
+
     /// The text of a flag as a path.
     pub(crate) fn path(&self, flag: &'static Flag) -> Option<PathBuf> {
         self.text(flag).map(PathBuf::from)
@@ -77,9 +88,18 @@ impl Flags {
             _ => None,
         }
     }
+
+    /// The number of a flag that may be negative.
+    pub(crate) fn integer(&self, flag: &'static Flag) -> Option<i64> {
+        match self.last(flag)? {
+            Value::Integer(number) => Some(*number),
+            _ => None,
+        }
+    }
 }
 
-/// A command with everything that was given to it; its operands are as many as the table says.
+/// A command with everything that was given to it; its operands are as many as the table says, and
+/// words after them only where it says so.
 #[derive(Debug)]
 pub(crate) struct Invocation {
     /// The flags before the command.
@@ -95,6 +115,11 @@ impl Invocation {
     /// An operand by its place. One that the table calls required is always there.
     pub(crate) fn operand(&self, place: usize) -> Option<&OsStr> {
         self.operands.get(place).map(OsString::as_os_str)
+    }
+
+    /// The words after the operands.
+    pub(crate) fn rest(&self) -> &[OsString] {
+        self.operands.get(self.command.operands.len()..).unwrap_or_default()
     }
 
     /// The first operand as a container's id.
@@ -163,6 +188,9 @@ impl Line {
                 Item::Flag(flag, value) => flags.0.push((flag, value)),
                 Item::Operand(word) => operands.push(word),
             }
+            if command.rest.is_some() && operands.len() == command.operands.len() {
+                operands.extend(self.reader.rest());
+            }
         }
         if flags.on(&table::HELP) {
             return Ok(Request::Help(Some(command)));
@@ -194,9 +222,13 @@ fn count(command: &Command, operands: &[OsString]) -> Result<(), Error> {
         let line = help::usage_line(command);
         return Err(usage(format!("{} needs {}: {line}", command.name, missing.name)));
     }
-    match operands.get(command.operands.len()) {
-        None => Ok(()),
-        Some(extra) => Err(usage(format!(
+    match (operands.get(command.operands.len()), &command.rest) {
+        (None, Some(rest)) if rest.required => {
+            let line = help::usage_line(command);
+            Err(usage(format!("{} needs {}: {line}", command.name, rest.name)))
+        }
+        (None, _) | (_, Some(_)) => Ok(()),
+        (Some(extra), None) => Err(usage(format!(
             "unexpected argument \"{}\": {}",
             shown(&extra.to_string_lossy()),
             help::usage_line(command)

@@ -61,6 +61,16 @@ impl Reader {
         self.item(flag, inline).map(Some)
     }
 
+    /// All words that are left, as they stand, without the `--` that may separate them.
+    pub(super) fn rest(&mut self) -> Vec<OsString> {
+        let words = self.parser.try_raw_args();
+        let mut words: Vec<OsString> = words.into_iter().flatten().collect();
+        if words.first().is_some_and(|word| word == "--") {
+            words.remove(0);
+        }
+        words
+    }
+
     /// A long flag with one dash, and its value if that is in the same word.
     fn single_dash(
         &mut self,
@@ -120,11 +130,15 @@ fn parse(flag: &Flag, given: OsString) -> Result<Value, Error> {
             .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
             .and_then(|digits| digits.parse().ok())
             .map(Value::Number),
+        Takes::Integer(_) => text
+            .filter(|digits| !digits.starts_with('+'))
+            .and_then(|digits| digits.parse().ok())
+            .map(Value::Integer),
         Takes::OneOf(words) => {
             words.iter().copied().find(|word| text == Some(*word)).map(Value::Word)
         }
         Takes::Text(_) if given.is_empty() => None,
-        Takes::Text(_) => return Ok(Value::Text(given)),
+        Takes::Text(_) | Takes::Texts(_) => return Ok(Value::Text(given)),
     };
     value.ok_or_else(|| {
         let given = shown(&given.to_string_lossy());
@@ -136,8 +150,8 @@ fn parse(flag: &Flag, given: OsString) -> Result<Value, Error> {
 fn wanted(flag: &Flag) -> String {
     match flag.takes {
         Takes::Nothing => "true or false".to_owned(),
-        Takes::Text(name) => name.to_owned(),
-        Takes::Number(name) => format!("a number {name}"),
+        Takes::Text(name) | Takes::Texts(name) => name.to_owned(),
+        Takes::Number(name) | Takes::Integer(name) => format!("a number {name}"),
         Takes::OneOf([one, other]) => format!("{one} or {other}"),
         Takes::OneOf(words) => match words.split_last() {
             Some((last, others)) => format!("{} or {last}", others.join(", ")),

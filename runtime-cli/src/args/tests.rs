@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use super::table::{COMMANDS, GLOBALS, HELP, Takes};
 use super::*;
+use crate::commands;
 
 fn ask(words: &[&str]) -> Result<Request, Error> {
     let words = ["keel"].iter().chain(words).map(OsString::from);
@@ -25,8 +26,9 @@ fn refusal(words: &[&str]) -> String {
 fn sample(flag: &Flag) -> (Option<&'static str>, Value) {
     match flag.takes {
         Takes::Nothing => (None, Value::Switch(true)),
-        Takes::Text(_) => (Some("-v=1"), Value::Text("-v=1".into())),
+        Takes::Text(_) | Takes::Texts(_) => (Some("-v=1"), Value::Text("-v=1".into())),
         Takes::Number(_) => (Some("12"), Value::Number(12)),
+        Takes::Integer(_) => (Some("-12"), Value::Integer(-12)),
         Takes::OneOf(words) => (Some(words[1]), Value::Word(words[1])),
     }
 }
@@ -119,7 +121,7 @@ fn the_global_flags_mean_what_they_say() {
 fn the_last_of_a_repeated_flag_counts() {
     let asked = invocation(&["run", "-d", "-b", "one", "--bundle=two", "--detach=false", "web"]);
     assert_eq!(asked.flags.path(&table::BUNDLE), Some("two".into()));
-    assert!(!asked.flags.on(&table::DETACH));
+    assert!(!asked.flags.on(&commands::run::DETACH));
 }
 
 #[test]
@@ -133,13 +135,13 @@ fn the_command_lines_of_engines_are_understood() {
 
     for words in [["kill", "--all", "web", "9"], ["kill", "web", "9", "-a"]] {
         let asked = invocation(&[&shim[..], &words].concat());
-        assert!(asked.flags.on(&table::ALL));
+        assert!(asked.flags.on(&commands::kill::ALL));
         assert_eq!(asked.operand(1), Some("9".as_ref()));
     }
     let conmon = ["--log-format=json", "--log", "/l", "create", "--preserve-fds", "1", "web"];
     assert_eq!(invocation(&conmon).flags.number(&table::PRESERVE_FDS), Some(1));
     let restore = ["run", "--detach", "-no-subreaper", "--bundle", "/b", "web"];
-    assert!(invocation(&restore).flags.on(&table::NO_SUBREAPER));
+    assert!(invocation(&restore).flags.on(&commands::run::NO_SUBREAPER));
     assert!(matches!(ask(&["--version"]), Ok(Request::Version)));
     assert!(matches!(ask(&["-v", "list", "--bogus"]), Ok(Request::Version)));
 }
@@ -154,8 +156,8 @@ fn after_two_dashes_there_are_no_flags() {
 #[test]
 fn short_switches_can_be_written_as_one_word() {
     let asked = invocation(&["list", "-qf", "json"]);
-    assert!(asked.flags.on(&table::QUIET));
-    assert_eq!(asked.flags.word(&table::LIST_FORMAT), Some("json"));
+    assert!(asked.flags.on(&commands::list::QUIET));
+    assert_eq!(asked.flags.word(&commands::list::LIST_FORMAT), Some("json"));
 }
 
 #[test]

@@ -11,14 +11,38 @@ use libcontainer::{Attachments, Bundle, Console, Container, Error, ErrorKind, Op
 use nix::fcntl::OFlag;
 
 use crate::args::table::{
-    BUNDLE, CONSOLE_SOCKET, NO_NEW_KEYRING, NO_PIVOT, PID_FILE, PRESERVE_FDS,
+    BUNDLE, CONSOLE_SOCKET, Command, Example, NEW_ID, NO_NEW_KEYRING, NO_PIVOT, PID_FILE,
+    PRESERVE_FDS,
 };
 use crate::args::{Flags, Invocation};
 use crate::report::Failure;
 use crate::root::StateRoot;
 
+const CONSOLE_RULE: &str = "\
+The configuration decides about the terminal: with process.terminal true a container that is not \
+in the foreground needs --console-socket; without it the container gets this command's standard \
+input, output and error.";
+
+/// The command.
+pub(crate) static COMMAND: Command = Command {
+    name: "create",
+    about: "make a container from a bundle, up to the start of its process",
+    details: CONSOLE_RULE,
+    operands: &[NEW_ID],
+    rest: None,
+    flags: &[&BUNDLE, &CONSOLE_SOCKET, &PID_FILE, &NO_PIVOT, &NO_NEW_KEYRING, &PRESERVE_FDS],
+    examples: &[
+        Example { line: "keel create web", does: "from the bundle in this directory" },
+        Example {
+            line: "keel create --bundle /srv/web --pid-file /run/web.pid web",
+            does: "from another bundle, with its pid in a file",
+        },
+    ],
+    run,
+};
+
 /// Create a container and leave it at the start of its process.
-pub(crate) fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
+fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     create(invocation, false)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,11 +5,37 @@ use std::process::ExitCode;
 use libcontainer::{Bundle, ContainerId, Host, Options, Plan};
 
 use crate::args::Invocation;
-use crate::args::table::{EXPLAIN_FORMAT, FOR, ID_FLAG, NO_PIVOT};
+use crate::args::table::{Command, Example, Flag, NO_PIVOT, Operand, Takes, flag};
 use crate::report::{self, Failure};
 
+pub(crate) static EXPLAIN_FORMAT: Flag =
+    flag("format", Takes::OneOf(&["text", "json"]), "how to write the plan (default: text)");
+pub(crate) static FOR: Flag =
+    flag("for", Takes::OneOf(&["create", "exec"]), "which plan to show (default: create)");
+pub(crate) static ID_FLAG: Flag =
+    flag("id", Takes::Text("ID"), "the id to plan for (default: example)");
+
+/// The command.
+pub(crate) static COMMAND: Command = Command {
+    name: "explain",
+    about: "show what would be done for a bundle, and do nothing",
+    details: "\
+Every step is told with the part of config.json that asks for it. No privileges are needed.",
+    operands: &[Operand { name: "BUNDLE", required: true, help: "the directory with config.json" }],
+    rest: None,
+    flags: &[&EXPLAIN_FORMAT, &FOR, &NO_PIVOT, &ID_FLAG],
+    examples: &[
+        Example { line: "keel explain /srv/web", does: "the steps of create" },
+        Example {
+            line: "keel explain --for exec --format json .",
+            does: "the steps of a second process, as JSON",
+        },
+    ],
+    run,
+};
+
 /// Show the plan for a bundle.
-pub(crate) fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
+fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let flags = &invocation.flags;
     let bundle = Bundle::open(invocation.operand(0).unwrap_or_default())?;
     let options = Options {

@@ -2,11 +2,24 @@
 
 use std::process::ExitCode;
 
+use crate::args::table::{Command, Example, Operand};
 use crate::args::{self, Invocation, help};
 use crate::report::{self, Failure};
 
+/// The command.
+pub(crate) static COMMAND: Command = Command {
+    name: "help",
+    about: "show the help of keel or of one command",
+    details: "",
+    operands: &[Operand { name: "COMMAND", required: false, help: "the command" }],
+    rest: None,
+    flags: &[],
+    examples: &[Example { line: "keel help run", does: "the same as keel run --help" }],
+    run,
+};
+
 /// Show the help of the program or of one command.
-pub(crate) fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
+fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     match invocation.operand(0) {
         None => report::print(&help::program()),
         Some(name) => report::print(&help::command(args::find(name)?)),

@@ -9,13 +9,34 @@ use libcontainer::spec::State;
 use libcontainer::{Error, ErrorKind};
 
 use crate::args::Invocation;
-use crate::args::table::{LIST_FORMAT, QUIET};
+use crate::args::table::{Command, Example, Flag, Takes, flag, short};
 use crate::report::{self, Failure};
 
 const HEADING: [&str; 6] = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
 
+pub(crate) static LIST_FORMAT: Flag = short(
+    'f',
+    flag("format", Takes::OneOf(&["table", "json"]), "how to write the list (default: table)"),
+);
+pub(crate) static QUIET: Flag = short('q', flag("quiet", Takes::Nothing, "write the ids alone"));
+
+/// The command.
+pub(crate) static COMMAND: Command = Command {
+    name: "list",
+    about: "list the containers below --root",
+    details: "",
+    operands: &[],
+    rest: None,
+    flags: &[&LIST_FORMAT, &QUIET],
+    examples: &[
+        Example { line: "keel list", does: "as a table" },
+        Example { line: "keel --root /run/other list --format json", does: "as JSON" },
+    ],
+    run,
+};
+
 /// List the containers.
-pub(crate) fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
+fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let containers = super::store(&invocation.globals)?.list()?;
     if invocation.flags.on(&QUIET) {
         let ids: String =

@@ -9,12 +9,53 @@ use nix::sys::prctl::set_child_subreaper;
 
 use super::create::create;
 use crate::args::Invocation;
-use crate::args::table::{DETACH, KEEP, NO_SUBREAPER};
+use crate::args::table::{
+    BUNDLE, CONSOLE_SOCKET, Command, Example, Flag, NEW_ID, NO_NEW_KEYRING, NO_PIVOT, PID_FILE,
+    PRESERVE_FDS, Takes, flag, short,
+};
 use crate::foreground;
 use crate::report::{self, Failure};
 
+pub(crate) static DETACH: Flag =
+    short('d', flag("detach", Takes::Nothing, "return once the container's process has started"));
+pub(crate) static KEEP: Flag =
+    flag("keep", Takes::Nothing, "do not delete the container when its process has ended");
+pub(crate) static NO_SUBREAPER: Flag =
+    flag("no-subreaper", Takes::Nothing, "do not adopt the orphans of the container");
+
+/// The command.
+pub(crate) static COMMAND: Command = Command {
+    name: "run",
+    about: "create and start a container, wait for its end, and delete it",
+    details: "\
+In the foreground signals are passed on to the container, its terminal (process.terminal) is \
+joined to this one, and the exit status is that of the container's process, or 128 and the number \
+of the signal that ended it.",
+    operands: &[NEW_ID],
+    rest: None,
+    flags: &[
+        &BUNDLE,
+        &CONSOLE_SOCKET,
+        &DETACH,
+        &KEEP,
+        &PID_FILE,
+        &NO_SUBREAPER,
+        &NO_PIVOT,
+        &NO_NEW_KEYRING,
+        &PRESERVE_FDS,
+    ],
+    examples: &[
+        Example { line: "keel run shell", does: "in the foreground" },
+        Example {
+            line: "keel run --detach --bundle /srv/web web",
+            does: "in the background; keel delete web removes it in the end",
+        },
+    ],
+    run,
+};
+
 /// Run a container.
-pub(crate) fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
+fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let flags = &invocation.flags;
     let (detach, keep) = (flags.on(&DETACH), flags.on(&KEEP));
     if !detach

@@ -11,11 +11,32 @@ use libcontainer::spec::Spec;
 use libcontainer::{Error, ErrorKind, Host};
 
 use crate::args::Invocation;
-use crate::args::table::{BUNDLE, ROOTLESS_SPEC};
+use crate::args::table::{BUNDLE, Command, Example, Flag, Takes, flag};
 use crate::report::Failure;
 
+pub(crate) static ROOTLESS_SPEC: Flag =
+    flag("rootless", Takes::Nothing, "make a configuration that runs without privileges");
+
+/// The command.
+pub(crate) static COMMAND: Command = Command {
+    name: "spec",
+    about: "write a config.json to start from",
+    details: "A config.json that is there already is left alone, and the command fails.",
+    operands: &[],
+    rest: None,
+    flags: &[&BUNDLE, &ROOTLESS_SPEC],
+    examples: &[
+        Example { line: "keel spec", does: "into this directory" },
+        Example {
+            line: "keel spec --rootless --bundle /srv/web",
+            does: "for a container of this user, into another directory",
+        },
+    ],
+    run,
+};
+
 /// Write `config.json`.
-pub(crate) fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
+fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let host = Host::probe()?;
     let unified = host.cgroups.legacy.is_empty() && host.cgroups.unified.is_some();
     let mut spec = Spec::example_for(unified);

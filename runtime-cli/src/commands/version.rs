@@ -7,10 +7,23 @@ use std::process::ExitCode;
 use libcontainer::container::OCI_VERSION;
 
 use crate::args::Invocation;
+use crate::args::table::{Command, Example};
 use crate::report::{self, Failure};
 
+/// The command.
+pub(crate) static COMMAND: Command = Command {
+    name: "version",
+    about: "show the version",
+    details: "",
+    operands: &[],
+    rest: None,
+    flags: &[],
+    examples: &[Example { line: "keel version", does: "the same as keel --version" }],
+    run,
+};
+
 /// Show the version.
-pub(crate) fn run(_: &Invocation) -> Result<ExitCode, Failure> {
+fn run(_: &Invocation) -> Result<ExitCode, Failure> {
     print()
 }
 
