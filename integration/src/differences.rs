@@ -8,6 +8,11 @@ use crate::runtime::Kind;
 /// Runtime, test, reason.
 #[rustfmt::skip]
 const TABLE: &[(Kind, &str, &str)] = &[
+    (Kind::Runc, "exec::a_bundle_that_changed_since_has_no_effect", "it reads the bundle again"),
+    (Kind::Runc, "exec::a_list_of_cpus_that_is_none_is_refused", "runc knows them from 1.3 on"),
+    (Kind::Runc, "exec::a_process_starts_on_the_cpus_that_the_configuration_says", "runc knows them from 1.3 on"),
+    (Kind::Runc, "exec::a_sub_cgroup_is_joined_and_nothing_above_or_beside_it", "fixed in runc 1.5.2"),
+    (Kind::Runc, "exec::a_user_that_is_no_number_is_refused", "it takes 4294967296 for 0"),
     (Kind::Runc, "bad_input::a_seccomp_profile_is_refused_since_it_cannot_be_applied", "it applies the profile"),
     (Kind::Runc, "bad_input::a_zero_byte_in_a_string_is_refused", "it cuts the string there"),
     (Kind::Runc, "bad_input::preserved_descriptors_that_are_not_open_are_refused", "it takes its own descriptors for the caller's"),

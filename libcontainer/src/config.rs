@@ -255,6 +255,8 @@ pub struct Process {
     pub capabilities: Capabilities,
     /// PR_SET_NO_NEW_PRIVS.
     pub no_new_privileges: bool,
+    /// CPUs, for a process that joins a running container.
+    pub affinity: Affinity,
     /// Value for oom_score_adj.
     pub oom_score_adj: Option<i32>,
     /// Name of the session keyring, when it gets one.
@@ -278,6 +280,15 @@ pub struct Capabilities {
     pub inheritable: u64,
     /// What every program keeps.
     pub ambient: u64,
+}
+
+/// CPUs of a process that joins a container: bit n % 32 of word n / 32 is CPU n; empty for any.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Affinity {
+    /// Before it enters the cgroup.
+    pub initial: Vec<u32>,
+    /// Afterwards.
+    pub last: Vec<u32>,
 }
 
 /// A terminal of the container's own.

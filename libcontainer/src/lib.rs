@@ -49,8 +49,13 @@ pub mod steps;
 pub mod task;
 
 pub use bundle::Bundle;
-pub use container::{Container, Exit, Mark, Signal, Status, Store, Timeline, receive_child_exits};
+pub use cgroup::SubCgroup;
+pub use container::{
+    Container, ExecOptions, Exit, Mark, Process, Signal, Status, Store, Timeline,
+    receive_child_exits,
+};
 pub use error::{Error, ErrorKind, Fault, Result, errno_text};
+pub use features::capabilities::NAMES as CAPABILITIES;
 pub use host::{Cgroups, Host};
 pub use id::ContainerId;
 pub use options::{Attachments, CgroupManager, Console, Options};

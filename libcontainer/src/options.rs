@@ -43,6 +43,8 @@ pub struct Attachments {
     pub preserved: Vec<OwnedFd>,
     /// A file to write the pid to, as decimal digits without a newline.
     pub pid_file: Option<PathBuf>,
+    /// A Unix stream socket that gets the pidfd of the process.
+    pub pidfd_socket: Option<PathBuf>,
 }
 
 /// Where the master of the container's terminal goes.

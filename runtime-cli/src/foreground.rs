@@ -1,4 +1,4 @@
-//! A container in the foreground: `keel run` stands for its process until that ends.
+//! A process in the foreground: `keel run` and `keel exec` stand for it until it ends.
 //!
 //! One poll(2) loop without threads: signals that arrive here go on to the container, orphans are
 //! reaped, a terminal is copied, and the end of the process is seen by its pidfd. From before the
@@ -6,9 +6,9 @@
 //! none kills this program halfway. Before that, while the container is being made, a signal acts
 //! as on any other program.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use libcontainer::{Container, Error};
+use libcontainer::{Container, Error, Exit, Process};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -18,20 +18,70 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use crate::console::Terminal;
 use crate::relay::{Ready, Relay, Side};
 
-/// Start the container and stand for it until it ends; the result is its exit status.
-pub(crate) fn supervise(container: &mut Container) -> Result<u8, Error> {
-    let master = container.take_console();
+/// What this program stands for: it waits to be started, and has a pidfd.
+pub(crate) trait Subject: AsFd {
+    /// The master of its terminal, once.
+    fn take_console(&mut self) -> Option<OwnedFd>;
+    /// Its pid.
+    fn pid(&self) -> Option<i32>;
+    /// Let it begin.
+    fn start(&mut self) -> Result<(), Error>;
+    /// Send it a signal.
+    fn kill(&self, signal: libcontainer::Signal) -> Result<(), Error>;
+    /// Collect it.
+    fn wait(&self) -> Result<Exit, Error>;
+}
+
+impl Subject for Container {
+    fn take_console(&mut self) -> Option<OwnedFd> {
+        Self::take_console(self)
+    }
+    fn pid(&self) -> Option<i32> {
+        Self::pid(self)
+    }
+    fn start(&mut self) -> Result<(), Error> {
+        Self::start(self)
+    }
+    fn kill(&self, signal: libcontainer::Signal) -> Result<(), Error> {
+        Self::kill(self, signal, false)
+    }
+    fn wait(&self) -> Result<Exit, Error> {
+        Self::wait(self)
+    }
+}
+
+impl Subject for Process {
+    fn take_console(&mut self) -> Option<OwnedFd> {
+        Self::take_console(self)
+    }
+    fn pid(&self) -> Option<i32> {
+        Some(Self::pid(self))
+    }
+    fn start(&mut self) -> Result<(), Error> {
+        Self::start(self)
+    }
+    fn kill(&self, signal: libcontainer::Signal) -> Result<(), Error> {
+        Self::kill(self, signal)
+    }
+    fn wait(&self) -> Result<Exit, Error> {
+        Self::wait(self)
+    }
+}
+
+/// Start it and stand for it until it ends; the result is its exit status.
+pub(crate) fn supervise(subject: &mut impl Subject) -> Result<u8, Error> {
+    let master = subject.take_console();
     let signals = Signals::take_over(master.is_some())?;
     let mut terminal = master.map(Terminal::join).transpose()?;
-    let own = container.pid();
-    container.start()?;
+    let own = subject.pid();
+    subject.start()?;
     let mut more = false;
     loop {
         let relay = terminal.as_ref().map(|terminal| &terminal.relay);
-        let woken = wait(&signals, Some(container.as_fd()), relay, more)?;
+        let woken = wait(&signals, Some(subject.as_fd()), relay, more)?;
         if woken.signals {
             while let Some(signal) = signals.next() {
-                obey(signal, container, own, terminal.as_ref());
+                obey(signal, subject, own, terminal.as_ref());
             }
         }
         if let Some(terminal) = &mut terminal {
@@ -44,11 +94,11 @@ pub(crate) fn supervise(container: &mut Container) -> Result<u8, Error> {
     if let Some(terminal) = &mut terminal {
         finish(&mut terminal.relay, &signals)?;
     }
-    Ok(container.wait()?.status())
+    Ok(subject.wait()?.status())
 }
 
 /// What a signal that came here means.
-fn obey(signal: i32, container: &Container, own: Option<i32>, terminal: Option<&Terminal>) {
+fn obey(signal: i32, subject: &impl Subject, own: Option<i32>, terminal: Option<&Terminal>) {
     if signal == Signal::SIGCHLD as i32 {
         reap_orphans(own);
     } else if signal == Signal::SIGWINCH as i32 {
@@ -57,7 +107,7 @@ fn obey(signal: i32, container: &Container, own: Option<i32>, terminal: Option<&
         }
     } else if let Some(sent) = libcontainer::Signal::from_raw(signal) {
         // The process may have ended this moment; its pidfd will tell.
-        match container.kill(sent, false) {
+        match subject.kill(sent) {
             Ok(()) => log::debug!("passed on {sent}"),
             Err(error) => log::debug!("{sent} is not passed on: {error}"),
         }

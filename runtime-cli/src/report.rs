@@ -15,6 +15,8 @@ use crate::log;
 pub(crate) enum Failure {
     /// It failed.
     Error(Error),
+    /// It failed, and this exit status says so, as 1 could be that of a container's program.
+    WithStatus(Error, u8),
     /// Nobody reads its standard output any more, and so nobody would read about it.
     NoReader,
 }
@@ -31,6 +33,10 @@ pub(crate) fn failure(failure: &Failure) -> ExitCode {
         Failure::Error(failed) => {
             error(failed);
             ExitCode::FAILURE
+        }
+        Failure::WithStatus(failed, status) => {
+            error(failed);
+            ExitCode::from(*status)
         }
         // As if SIGPIPE had not been ignored.
         Failure::NoReader => ExitCode::from(128 + 13),

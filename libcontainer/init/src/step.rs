@@ -199,8 +199,10 @@ steps! {
     /// chroot(2) into the rootfs.
     ChangeRoot {}
     /// Opens a terminal of the container's own devpts, sends its master to the runtime, binds it to
-    /// /dev/console and makes it the standard streams and the controlling terminal.
+    /// /dev/console and makes it the standard streams.
     Console { rows: u32, columns: u32, uid: u32, bind: bool }
+    /// Makes the terminal on the standard streams the controlling one of this session.
+    ControlTerminal {}
     /// Gives the standard streams, if pipes or files, to the container's user.
     StdioOwner { uid: u32 }
     /// Runs a hook in the container's namespaces; `state` holds the state document, a zero timeout
@@ -209,6 +211,8 @@ steps! {
     /// Enters cgroups: writes 0 to each `tasks` file, which takes no lock as the writing process is
     /// single-threaded and moves itself.
     EnterCgroups { first: Slot, count: u32 }
+    /// sched_setaffinity(2): the CPUs of a mask, 32 of them in a word, the lowest first.
+    CpuAffinity { mask: Numbers }
     /// Changes the working directory; makes it when missing. `early` is the attempt before the user
     /// is switched, which may fail for lack of permission.
     WorkingDir { path: Str, create: bool, early: bool }

@@ -16,6 +16,7 @@
 mod apply;
 mod device_program;
 mod dir;
+mod enter;
 mod legacy;
 mod prepare;
 mod processes;
@@ -31,6 +32,7 @@ use crate::error::{Error, Result};
 use crate::task::cgroup::{CgroupPlan, Place};
 use dir::Dir;
 
+pub use enter::SubCgroup;
 pub use prepare::Survey;
 
 /// The cgroup of a container, as it is recorded.

@@ -1,47 +1,152 @@
-//! A creation under way: what it has made so far, shared by the walk through the plan
-//! (`create`) and the steps it performs (`perform`).
+//! A creation under way: what it has made so far, and the tasks that only a creation has: they
+//! concern the record, the cgroups, and hooks.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::AsRawFd;
 
-use libcontainer_init::sys::memfd::{self, Use};
 use libcontainer_init::wire::Slot;
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+};
 
-use super::link::Link;
-use super::record::{Directory, Lock, Record};
-use super::time::Timeline;
-use crate::error::{Result, call};
+use super::launch::{Actor, Birth, Launch};
+use super::record::{Directory, Identity, Lock, Record};
+use super::{hooks, link, perform};
+use crate::cgroup::Cgroup;
+use crate::config::Joined;
+use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::id::ContainerId;
-use crate::options::Attachments;
-use crate::plan::Plan;
-use crate::spec::{Spec, State};
+use crate::spec::{Hook, Spec, State};
+use crate::task::Task;
 
 /// A creation under way.
 pub(super) struct Creation<'a> {
     pub(super) id: &'a ContainerId,
     pub(super) spec: &'a Spec,
-    pub(super) plan: &'a Plan,
-    pub(super) attach: Attachments,
     pub(super) directory: Directory,
     pub(super) record: Record,
     pub(super) lock: Option<Lock>,
     /// Cgroups that were looked for and not made yet.
     pub(super) survey: Option<crate::cgroup::Survey>,
     pub(super) cgroup: Option<crate::cgroup::Open>,
-    /// Init's pid and pidfd.
-    pub(super) init: Option<(i32, OwnedFd)>,
-    pub(super) link: Link,
-    /// Init's end of the socket, until init has it.
-    pub(super) init_socket: Option<OwnedFd>,
-    /// What was opened for init, until the next *go*.
-    pub(super) slots: Vec<(Slot, OwnedFd)>,
-    /// Where the terminal's master goes, and the master.
-    pub(super) console_socket: Option<OwnedFd>,
-    pub(super) console: Option<OwnedFd>,
-    pub(super) timeline: Timeline,
-    pub(super) warnings: Vec<crate::error::Fault>,
+    pub(super) warnings: Vec<Fault>,
+    pub(super) launch: Launch,
+}
+
+impl Actor for Creation<'_> {
+    fn launch(&mut self) -> &mut Launch {
+        &mut self.launch
+    }
+
+    fn perform(&mut self, task: &Task) -> Result<()> {
+        match task {
+            Task::Record => self.claim(),
+            Task::Listen { into } => self.listen_for_start(*into),
+            Task::MakeCgroups => self.make_cgroups(),
+            Task::LimitCgroups => self.limit_cgroups(),
+            Task::OpenCgroups { first, .. } => self.open_cgroups(*first),
+            Task::Spawn { namespaces, join, into_cgroup, keep_capabilities, .. } => {
+                self.spawn(*namespaces, join, *into_cgroup, *keep_capabilities)
+            }
+            Task::StateDocument { status, inside, into } => {
+                self.state_document(status, *inside, *into)
+            }
+            Task::RunHook { moment, hook } => self.run_hook(moment, hook),
+            Task::Publish => self.publish(),
+            other => perform::task(&mut self.launch, other),
+        }
+    }
 }
 
 impl Creation<'_> {
+    /// Claims the id. The record names the cgroups before they are made.
+    fn claim(&mut self) -> Result<()> {
+        self.lock = Some(self.directory.claim(self.id)?);
+        let survey = self.launch.plan.config.cgroup.as_ref().map(Cgroup::survey).transpose()?;
+        self.record.cgroup = survey.as_ref().map(|survey| survey.cgroup().clone());
+        self.survey = survey;
+        self.directory.write_config(self.spec)?;
+        self.directory.write(&self.record)
+    }
+
+    /// The socket file that `start` connects to; only this user can reach its directory.
+    fn listen_for_start(&mut self, into: Slot) -> Result<()> {
+        let path = self.directory.socket();
+        let fail = |errno| {
+            Error::system(format!("cannot listen on {}", path.display()), errno).path(&path)
+        };
+        let kind = SockType::SeqPacket;
+        let fd = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None).map_err(fail)?;
+        let (short, _dir) = link::short_path(&path).map_err(fail)?;
+        let address = UnixAddr::new(&short).map_err(fail)?;
+        bind(fd.as_raw_fd(), &address).map_err(fail)?;
+        let one = Backlog::new(1).map_err(fail)?;
+        listen(&fd, one).map_err(fail)?;
+        self.launch.fill(into, fd)
+    }
+
+    fn make_cgroups(&mut self) -> Result<()> {
+        if let Some(survey) = self.survey.take() {
+            let open = survey.prepare()?;
+            self.record.cgroup = Some(open.cgroup().clone());
+            self.cgroup = Some(open);
+        }
+        Ok(())
+    }
+
+    fn limit_cgroups(&mut self) -> Result<()> {
+        if let (Some(open), Some(plan)) = (&self.cgroup, &self.launch.plan.config.cgroup) {
+            self.warnings.extend(open.apply(plan)?);
+        }
+        Ok(())
+    }
+
+    fn open_cgroups(&mut self, first: Slot) -> Result<()> {
+        if let Some(open) = &self.cgroup {
+            let files = open.entry_files()?;
+            self.launch.slots.extend((first.0..).map(Slot).zip(files));
+        }
+        Ok(())
+    }
+
+    fn spawn(
+        &mut self,
+        namespaces: u32,
+        join: &[Joined],
+        into_cgroup: bool,
+        keep_capabilities: bool,
+    ) -> Result<()> {
+        let cgroup = match &self.cgroup {
+            Some(open) if into_cgroup => open.unified_dir()?,
+            _ => None,
+        };
+        let opened = join.iter().map(|joined| Ok((joined, perform::open_namespace(joined)?)));
+        let join = opened.collect::<Result<_>>()?;
+        self.launch.spawn(&Birth { namespaces, join, cgroup, keep_capabilities, affinity: &[] })
+    }
+
+    /// The document for hooks inside, with the pid as they see it.
+    fn state_document(&mut self, status: &str, inside: bool, into: Slot) -> Result<()> {
+        let pid = self.launch.pid()?;
+        let seen = if inside { innermost_pid(pid)? } else { pid };
+        let document = hooks::document(&self.state(status, Some(seen)))?;
+        self.launch.fill(into, document)
+    }
+
+    fn run_hook(&mut self, moment: &str, hook: &Hook) -> Result<()> {
+        let pidfd = self.launch.init.as_ref().map(|(_, pidfd)| pidfd);
+        hooks::run(moment, hook, &self.state("creating", Some(self.launch.pid()?)), pidfd)
+    }
+
+    /// From here on the container is there for other commands.
+    fn publish(&mut self) -> Result<()> {
+        let pid = self.launch.pid()?;
+        self.record.init = Some(Identity::of(pid).ok_or_else(|| {
+            Error::new(ErrorKind::Init, "the container's init ended before it was started")
+        })?);
+        self.directory.write(&self.record)?;
+        self.launch.announce("standard")
+    }
+
     /// The state as hooks are told it.
     pub(super) fn state(&self, status: &str, pid: Option<i32>) -> State {
         State {
@@ -50,15 +155,18 @@ impl Creation<'_> {
             status: status.to_owned(),
             pid,
             bundle: self.record.bundle.to_string_lossy().into_owned(),
-            annotations: self.plan.config.annotations.clone(),
+            annotations: self.launch.plan.config.annotations.clone(),
             ..State::default()
         }
     }
+}
 
-    /// The plan as a sealed file for init.
-    pub(super) fn plan_file(&self) -> Result<OwnedFd> {
-        memfd::sealed(c"keel-plan", &self.plan.bytes, Use::Data)
-            .map(OwnedFd::from)
-            .map_err(|failure| call("cannot write the plan", failure))
-    }
+/// The last of a process's pids in nested PID namespaces, proc(5) NSpid.
+fn innermost_pid(pid: i32) -> Result<i32> {
+    let path = format!("/proc/{pid}/status");
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Error::io(format!("cannot read {path}"), &error))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let last = line.and_then(|line| line.split_ascii_whitespace().last()?.parse().ok());
+    Ok(last.unwrap_or(pid))
 }

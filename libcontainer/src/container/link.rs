@@ -168,6 +168,11 @@ pub(super) fn silent_end(pidfd: Option<&OwnedFd>, id: &str) -> Error {
     Error::new(ErrorKind::Init, format!("the init of container \"{id}\" {how}"))
 }
 
+/// Init said something that the plan does not expect now.
+pub(super) fn not_its_turn() -> Error {
+    Error::new(ErrorKind::Init, "the container's init said what is not its turn")
+}
+
 /// Connects to a socket file whose path may be longer than an address holds (108 bytes, unix(7)):
 /// through a descriptor of its directory.
 pub(super) fn connect(path: &Path, kind: nix::sys::socket::SockType) -> Result<OwnedFd> {

@@ -3,15 +3,18 @@
 //! `create` walks the runtime's column of a plan; the other verbs are plain code. A status is
 //! derived whenever it is asked for, from the record, the process and the freezer.
 
-mod console;
 mod create;
 mod creation;
 mod delete;
+mod exec;
 mod hooks;
 mod kill;
+mod launch;
 mod link;
 mod mappings;
+mod pass;
 mod perform;
+mod process;
 mod record;
 mod signal;
 mod spawn;
@@ -24,6 +27,8 @@ mod wait;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+pub use exec::ExecOptions;
+pub use process::Process;
 pub use signal::Signal;
 pub use status::Status;
 pub use time::{Mark, Timeline, rfc3339};

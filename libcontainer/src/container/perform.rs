@@ -1,80 +1,56 @@
-//! The runtime's steps, one function each: what a [`Task`] of the plan does on the host.
+//! The runtime's tasks that every choreography has, one function each: what a [`Task`] of the plan
+//! does on the host. What only one of them has is in `creation` and `exec`.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use libcontainer_init::sys::path::{self, O_DIRECTORY, O_NOFOLLOW, O_PATH, Resolve};
 use libcontainer_init::sys::{Failure, limit, mount, namespace};
 use libcontainer_init::wire::Slot;
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
-};
+use nix::sys::socket::SockType;
 
-use super::creation::Creation;
-use super::record::Identity;
-use super::{console, hooks, link, mappings, spawn};
-use crate::cgroup::Cgroup;
+use super::launch::Launch;
+use super::{link, mappings, pass};
 use crate::config::Joined;
 use crate::error::{Error, ErrorKind, Result, call};
 use crate::features::{limits, namespaces};
 use crate::options;
-use crate::spec::Hook;
 use crate::task::Task;
 
-/// Performs one step.
-pub(super) fn task(creation: &mut Creation<'_>, task: &Task) -> Result<()> {
-    let c = creation;
+/// Performs one task.
+pub(super) fn task(launch: &mut Launch, task: &Task) -> Result<()> {
+    let l = launch;
     match task {
-        Task::Record => c.claim(),
-        Task::OpenRootfs { path, tree, into } => c.fill(*into, open_rootfs(path, *tree)?),
-        Task::OpenTree { path, recursive, into } => c.fill(*into, open_tree(path, *recursive)?),
-        Task::OpenProcfs { into } => c.fill(*into, open_procfs()?),
-        Task::OpenNamespace { namespace, into } => c.fill(*into, open_namespace(namespace)?),
-        Task::ConnectConsole => c.connect_console(),
-        Task::HandOver { first, .. } => c.hand_over(*first),
-        Task::Listen { into } => c.listen_for_start(*into),
-        Task::MakeCgroups => c.make_cgroups(),
-        Task::LimitCgroups => c.limit_cgroups(),
-        Task::OpenCgroups { first, .. } => c.open_cgroups(*first),
-        Task::Spawn { namespaces, join, into_cgroup, keep_capabilities } => {
-            c.spawn(*namespaces, join, *into_cgroup, *keep_capabilities)
-        }
-        Task::WriteMappings { mappings } => mappings::write(c.pid()?, mappings),
+        Task::OpenRootfs { path, tree, into } => l.fill(*into, open_rootfs(path, *tree)?),
+        Task::OpenTree { path, recursive, into } => l.fill(*into, open_tree(path, *recursive)?),
+        Task::OpenProcfs { into } => l.fill(*into, open_procfs()?),
+        Task::OpenNamespace { namespace, into } => l.fill(*into, open_namespace(namespace)?),
+        Task::ConnectConsole => l.connect_console(),
+        Task::HandOver { first, .. } => l.hand_over(*first),
+        Task::WriteMappings { mappings } => mappings::write(l.pid()?, mappings),
         // Init's message about it was awaited as the meeting point before this phase.
         Task::AdoptInit => Ok(()),
-        Task::OomScore { value } => write_oom_score(c.pid()?, *value),
-        Task::RaiseLimit { resource, hard } => raise_limit(c.pid()?, *resource, *hard),
-        Task::StateDocument { status, inside, into } => c.state_document(status, *inside, *into),
-        Task::RunHook { moment, hook } => c.run_hook(moment, hook),
-        Task::SendConsole => c.send_console(),
-        Task::Publish => c.publish(),
-        Task::OpenContainer { .. } => {
-            Err(Error::new(ErrorKind::Input, "there is no container yet"))
+        Task::OomScore { value } => write_oom_score(l.pid()?, *value),
+        Task::RaiseLimit { resource, hard } => raise_limit(l.pid()?, *resource, *hard),
+        Task::SendConsole => l.send_console(),
+        other => {
+            let message = format!("this plan has no place for {}", other.name());
+            Err(Error::new(ErrorKind::Config, message))
         }
     }
 }
 
-impl Creation<'_> {
-    fn fill(&mut self, slot: Slot, fd: OwnedFd) -> Result<()> {
-        self.slots.push((slot, fd));
-        Ok(())
-    }
-
-    fn pid(&self) -> Result<i32> {
-        self.init
-            .as_ref()
-            .map(|(pid, _)| *pid)
-            .ok_or_else(|| Error::new(ErrorKind::Init, "the container's init does not exist"))
-    }
-
-    /// Claims the id. The record names the cgroups before they are made.
-    fn claim(&mut self) -> Result<()> {
-        self.lock = Some(self.directory.claim(self.id)?);
-        let survey = self.plan.config.cgroup.as_ref().map(Cgroup::survey).transpose()?;
-        self.record.cgroup = survey.as_ref().map(|survey| survey.cgroup().clone());
-        self.survey = survey;
-        self.directory.write_config(self.spec)?;
-        self.directory.write(&self.record)
+impl Launch {
+    /// Tells who asked for it that the process is there: by the pid file and the pidfd socket.
+    /// `role` is the word that runc has for how it came about.
+    pub(super) fn announce(&self, role: &str) -> Result<()> {
+        if let (Some(socket), Some((_, pidfd))) = (&self.pidfd_socket, &self.init) {
+            pass::pass(socket, role, pidfd)?;
+        }
+        match &self.attach.pid_file {
+            Some(path) => super::write_pid_file(path, self.pid()?),
+            None => Ok(()),
+        }
     }
 
     fn connect_console(&mut self) -> Result<()> {
@@ -90,111 +66,16 @@ impl Creation<'_> {
         Ok(())
     }
 
-    /// The socket file that `start` connects to; only this user can reach its directory.
-    fn listen_for_start(&mut self, into: Slot) -> Result<()> {
-        let path = self.directory.socket();
-        let fail = |errno| {
-            Error::system(format!("cannot listen on {}", path.display()), errno).path(&path)
-        };
-        let kind = SockType::SeqPacket;
-        let fd = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None).map_err(fail)?;
-        let (short, _dir) = link::short_path(&path).map_err(fail)?;
-        let address = UnixAddr::new(&short).map_err(fail)?;
-        bind(fd.as_raw_fd(), &address).map_err(fail)?;
-        let one = Backlog::new(1).map_err(fail)?;
-        listen(&fd, one).map_err(fail)?;
-        self.fill(into, fd)
-    }
-
-    fn make_cgroups(&mut self) -> Result<()> {
-        if let Some(survey) = self.survey.take() {
-            let open = survey.prepare()?;
-            self.record.cgroup = Some(open.cgroup().clone());
-            self.cgroup = Some(open);
-        }
-        Ok(())
-    }
-
-    fn limit_cgroups(&mut self) -> Result<()> {
-        if let (Some(open), Some(plan)) = (&self.cgroup, &self.plan.config.cgroup) {
-            self.warnings.extend(open.apply(plan)?);
-        }
-        Ok(())
-    }
-
-    fn open_cgroups(&mut self, first: Slot) -> Result<()> {
-        if let Some(open) = &self.cgroup {
-            let files = open.entry_files()?;
-            self.slots.extend((first.0..).map(Slot).zip(files));
-        }
-        Ok(())
-    }
-
-    fn spawn(
-        &mut self,
-        namespaces: u32,
-        join: &[Joined],
-        into_cgroup: bool,
-        keep_capabilities: bool,
-    ) -> Result<()> {
-        let plan = self.plan_file()?;
-        let cgroup = match &self.cgroup {
-            Some(open) if into_cgroup => open.unified_dir()?,
-            _ => None,
-        };
-        let opened = join.iter().map(|joined| Ok((joined, open_namespace(joined)?)));
-        let socket = self.init_socket.take().ok_or_else(|| {
-            Error::new(ErrorKind::Init, "the container's init was started already")
-        })?;
-        let spawned = spawn::start(&spawn::Start {
-            plan: &plan,
-            socket: &socket,
-            stdio: &self.attach.stdio,
-            cgroup: cgroup.as_ref(),
-            namespaces,
-            keep_capabilities,
-            join: opened.collect::<Result<_>>()?,
-        })?;
-        self.init = Some((spawned.pid, spawned.pidfd.into()));
-        Ok(())
-    }
-
-    /// The document for hooks inside, with the pid as they see it.
-    fn state_document(&mut self, status: &str, inside: bool, into: Slot) -> Result<()> {
-        let pid = self.pid()?;
-        let seen = if inside { innermost_pid(pid)? } else { pid };
-        let document = hooks::document(&self.state(status, Some(seen)))?;
-        self.fill(into, document)
-    }
-
-    fn run_hook(&mut self, moment: &str, hook: &Hook) -> Result<()> {
-        let pidfd = self.init.as_ref().map(|(_, pidfd)| pidfd);
-        hooks::run(moment, hook, &self.state("creating", Some(self.pid()?)), pidfd)
-    }
-
     fn send_console(&mut self) -> Result<()> {
         let master = self.console.take().ok_or_else(|| {
             Error::new(ErrorKind::Init, "the container's init opened no terminal")
         })?;
         match &self.console_socket {
-            Some(socket) => console::send(socket, &master),
+            Some(socket) => pass::pass(socket, "/dev/ptmx", &master),
             None => {
                 self.console = Some(master);
                 Ok(())
             }
-        }
-    }
-
-    /// From here on the container is there for other commands.
-    fn publish(&mut self) -> Result<()> {
-        let pid = self.pid()?;
-        self.record.init = Some(Identity::of(pid).ok_or_else(|| {
-            Error::new(ErrorKind::Init, "the container's init ended before it was started")
-        })?);
-        self.directory.write(&self.record)?;
-        match &self.attach.pid_file {
-            Some(path) => super::write_pid_file(path, pid),
-            None => Ok(()),
         }
     }
 }
@@ -246,7 +127,7 @@ fn open_procfs() -> Result<OwnedFd> {
 }
 
 /// Opens a namespace; the file must be one, of the kind that the configuration says.
-fn open_namespace(joined: &Joined) -> Result<OwnedFd> {
+pub(super) fn open_namespace(joined: &Joined) -> Result<OwnedFd> {
     let (path, wanted) = (&joined.path, namespaces::name(joined.kind));
     let fail = |failure| {
         let message = format!("cannot open the {wanted} namespace {}", path.display());
@@ -282,16 +163,6 @@ fn is_own(fd: &libcontainer_init::sys::Fd, kind: u32) -> Result<bool, Failure> {
     let own = libcontainer_init::sys::file::status_at(path::AT_FDCWD, name, 0)?;
     let other = libcontainer_init::sys::file::status(fd.raw())?;
     Ok((own.device, own.inode) == (other.device, other.inode))
-}
-
-/// The last of a process's pids in nested PID namespaces, proc(5) NSpid.
-fn innermost_pid(pid: i32) -> Result<i32> {
-    let path = format!("/proc/{pid}/status");
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Error::io(format!("cannot read {path}"), &error))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("NSpid:"));
-    let last = line.and_then(|line| line.split_ascii_whitespace().last()?.parse().ok());
-    Ok(last.unwrap_or(pid))
 }
 
 fn write_oom_score(pid: i32, value: i32) -> Result<()> {

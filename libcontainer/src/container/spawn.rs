@@ -6,13 +6,14 @@ use std::sync::OnceLock;
 use libcontainer_init::PROGRAM;
 use libcontainer_init::sys::memfd::{self, Use};
 use libcontainer_init::sys::spawn::{Spawn, Spawned, spawn};
-use libcontainer_init::sys::{Failure, namespace};
+use libcontainer_init::sys::{Failure, namespace, process};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
+use super::launch::Birth;
 use crate::config::Joined;
 use crate::error::{Error, ErrorKind, Result, call};
-use crate::features::namespaces;
+use crate::features::{affinity, namespaces};
 
 /// Init's program, placed once per process: sealed, so no path leads from a container to a file of
 /// the host (CVE-2019-5736).
@@ -74,21 +75,18 @@ pub(super) struct Start<'a> {
     pub(super) plan: &'a OwnedFd,
     pub(super) socket: &'a OwnedFd,
     pub(super) stdio: &'a [Option<OwnedFd>; 3],
-    pub(super) cgroup: Option<&'a OwnedFd>,
-    pub(super) namespaces: u32,
-    pub(super) keep_capabilities: bool,
-    /// Namespaces to be in before, opened.
-    pub(super) join: Vec<(&'a Joined, OwnedFd)>,
+    pub(super) birth: &'a Birth<'a>,
 }
 
 /// Starts init.
 pub(super) fn start(start: &Start<'_>) -> Result<Spawned> {
+    let birth = start.birth;
     let stream = |i: usize| start.stdio[i].as_ref().map_or(i as i32, AsRawFd::as_raw_fd);
     let request = Spawn {
         program: program()?.as_raw_fd(),
-        namespaces: start.namespaces,
-        cgroup: start.cgroup.map(AsRawFd::as_raw_fd),
-        keep_capabilities: start.keep_capabilities,
+        namespaces: birth.namespaces,
+        cgroup: birth.cgroup.as_ref().map(AsRawFd::as_raw_fd),
+        keep_capabilities: birth.keep_capabilities,
         descriptors: [
             stream(0),
             stream(1),
@@ -97,18 +95,19 @@ pub(super) fn start(start: &Start<'_>) -> Result<Spawned> {
             start.socket.as_raw_fd(),
         ],
     };
-    if start.join.is_empty() {
+    if birth.join.is_empty() && birth.affinity.is_empty() {
         spawn(&request).map_err(|failure| explain(&request, failure))
     } else {
-        join_and_spawn(start, &request)
+        spawn_elsewhere(birth, &request)
     }
 }
 
-/// A thread of its own joins the namespaces and starts init in them: the caller's thread, and with
-/// it the host program, stays where it is.
-fn join_and_spawn(start: &Start<'_>, request: &Spawn) -> Result<Spawned> {
+/// A thread of its own joins the namespaces, takes the CPUs and starts init there: the caller's
+/// thread, and with it the host program, stays where it is.
+fn spawn_elsewhere(birth: &Birth<'_>, request: &Spawn) -> Result<Spawned> {
+    let affinity = birth.affinity;
     let join: Vec<(&Joined, i32)> =
-        start.join.iter().map(|(joined, fd)| (*joined, fd.as_fd().as_raw_fd())).collect();
+        birth.join.iter().map(|(joined, fd)| (*joined, fd.as_fd().as_raw_fd())).collect();
     let work = move || {
         // Without it, joining a mount namespace would move root and directory of every thread.
         namespace::unshare(namespace::FS)
@@ -118,6 +117,13 @@ fn join_and_spawn(start: &Start<'_>, request: &Spawn) -> Result<Spawned> {
                 let kind = namespaces::name(joined.kind);
                 let message = format!("cannot join the {kind} namespace {}", joined.path.display());
                 call(message, failure).at("isolate", 0, &joined.pointer)
+            })?;
+        }
+        if !affinity.is_empty() {
+            let cpus = affinity::list(affinity);
+            process::set_affinity(affinity).map_err(|failure| {
+                call(format!("cannot start on CPUs {cpus}"), failure)
+                    .pointer_is("/process/execCPUAffinity/initial")
             })?;
         }
         spawn(request).map_err(|failure| explain(request, failure))

@@ -47,10 +47,7 @@ impl Container {
                 Said::End => {
                     return Err(link::silent_end(self.pidfd.as_ref(), self.id.as_str()));
                 }
-                Said::Message(..) => {
-                    let message = "the container's init said what is not its turn";
-                    return Err(Error::new(ErrorKind::Init, message));
-                }
+                Said::Message(..) => return Err(link::not_its_turn()),
             }
         }
     }

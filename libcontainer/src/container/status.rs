@@ -38,6 +38,7 @@ impl fmt::Display for Status {
 pub(super) enum Verb {
     Start,
     Kill,
+    Exec,
     Delete,
 }
 
@@ -48,6 +49,8 @@ impl Verb {
         match (self, status) {
             (Self::Start, Created) | (Self::Delete, Stopped) => true,
             (Self::Kill, Creating | Created | Running | Paused) => true,
+            (Self::Exec, Created | Running) => true,
+            (Self::Exec, Creating | Paused | Stopped) => false,
             (Self::Start, Creating | Running | Paused | Stopped) => false,
             (Self::Kill, Stopped) => false,
             (Self::Delete, Creating | Created | Running | Paused) => false,
@@ -66,6 +69,10 @@ impl Verb {
                 format!("cannot start container \"{id}\": it is {status} already")
             }
             (Self::Start, _) => format!("cannot start container \"{id}\": it is {status}"),
+            (Self::Exec, Status::Paused) => {
+                "cannot exec in a paused container (use --ignore-paused to override)".to_owned()
+            }
+            (Self::Exec, _) => format!("cannot exec in a {status} container"),
             (Self::Delete, _) => {
                 format!("cannot delete container \"{id}\" that is not stopped: it is {status}")
             }

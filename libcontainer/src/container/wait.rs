@@ -1,6 +1,6 @@
 //! Waiting for a container's process to end.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use libcontainer_init::sys::{file, pidfd};
 
@@ -42,17 +42,21 @@ impl Container {
     /// # Errors
     /// The kernel does not let this process wait.
     pub fn wait(&self) -> Result<Exit> {
-        let Some(fd) = &self.pidfd else { return Ok(Exit::default()) };
-        match pidfd::wait(fd.as_raw_fd()) {
-            Ok(pidfd::Ended::Exited(code)) => Ok(Exit { code: Some(code), signal: None }),
-            Ok(pidfd::Ended::Killed(signal)) => Ok(Exit { code: None, signal: Some(signal) }),
-            // Somebody else's child: its end can be seen, its status not.
-            Err(failure) if failure.errno.0 == libc::ECHILD => {
-                file::wait_readable(fd.as_raw_fd(), None)
-                    .map_err(|failure| call("cannot wait for the container", failure))?;
-                Ok(Exit::default())
-            }
-            Err(failure) => Err(call("cannot wait for the container", failure)),
+        self.pidfd.as_ref().map_or(Ok(Exit::default()), end_of)
+    }
+}
+
+/// Waits for the end of a process and collects it if it is this process's child.
+pub(super) fn end_of(pidfd: &OwnedFd) -> Result<Exit> {
+    let fail = |failure| call("cannot wait for the process", failure);
+    match pidfd::wait(pidfd.as_raw_fd()) {
+        Ok(pidfd::Ended::Exited(code)) => Ok(Exit { code: Some(code), signal: None }),
+        Ok(pidfd::Ended::Killed(signal)) => Ok(Exit { code: None, signal: Some(signal) }),
+        // Somebody else's child: its end can be seen, its status not.
+        Err(failure) if failure.errno.0 == libc::ECHILD => {
+            file::wait_readable(pidfd.as_raw_fd(), None).map_err(fail)?;
+            Ok(Exit::default())
         }
+        Err(failure) => Err(fail(failure)),
     }
 }

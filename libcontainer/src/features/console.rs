@@ -42,6 +42,7 @@ pub fn open(config: &Config, steps: &mut Steps) {
         bind: config.namespaces.has(NEWNS),
     };
     steps.init("/process/terminal", step);
+    control(config, steps);
 }
 
 /// A further process has a terminal of its own; /dev/console stays the first one's.
@@ -50,6 +51,13 @@ pub fn open_again(config: &Config, steps: &mut Steps) {
     let (rows, columns) = (rows.into(), columns.into());
     let step = Step::Console { rows, columns, uid: config.process.uid, bind: false };
     steps.init("/process/terminal", step);
+}
+
+/// The session that init leads gets it as its controlling terminal.
+pub fn control(config: &Config, steps: &mut Steps) {
+    if config.console.is_some() {
+        steps.init("/process/terminal", Step::ControlTerminal {});
+    }
 }
 
 /// The runtime passes its master on.

@@ -20,12 +20,14 @@
 //! | `user` | `/process/user` | User, StdioOwner, Umask | setresuid(2) |
 //! | `capabilities` | `/process/capabilities` | BoundingSet, Capabilities, NoNewPrivileges | capabilities(7) |
 //! | `limits` | `/process/rlimits`, `/process/oomScoreAdj` | RaiseLimit, Limit, OomScore | prlimit(2) |
-//! | `console` | `/process/terminal`, `/process/consoleSize` | Console, SendConsole | pty(7) |
+//! | `console` | `/process/terminal`, `/process/consoleSize` | Console, ControlTerminal, SendConsole | pty(7) |
 //! | `descriptors` | (options) | HandOver, PlaceDescriptors | unix(7) |
+//! | `affinity` | `/process/execCPUAffinity` | Spawn, CpuAffinity | sched_setaffinity(2) |
 //! | `hooks` | `/hooks` | RunHook, StateDocument, Hook | execve(2) |
 //! | `keyring` | (options) | SessionKeyring | keyctl(2) |
 //! | `refused` | what keel cannot apply yet | none: a fault | |
 
+pub mod affinity;
 pub mod capabilities;
 pub mod cgroup;
 pub mod cgroup_devices;

@@ -102,7 +102,9 @@ pub fn spawn(config: &Config, steps: &mut Steps, into_cgroup: bool, keep_capabil
     let (by_init, join): (Vec<_>, Vec<_>) =
         namespaces.joined.iter().cloned().partition(|joined| joined_by_init(namespaces, joined));
     debug_assert!(by_init.iter().all(|joined| joined.kind == NEWPID || in_joined_user));
-    let task = Task::Spawn { namespaces: with_clone, join, into_cgroup, keep_capabilities };
+    let affinity = Vec::new();
+    let task =
+        Task::Spawn { namespaces: with_clone, join, into_cgroup, keep_capabilities, affinity };
     steps.runtime("", task);
 }
 

@@ -3,7 +3,7 @@
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::namespace::NEWUSER;
 
-use super::{Context, capabilities, limits};
+use super::{Context, affinity, capabilities, limits};
 use crate::config::{Config, Namespaces, Process};
 use crate::steps::Steps;
 
@@ -45,6 +45,7 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Process {
         limits: limits::check(cx),
         capabilities: capabilities::check(cx, namespaces),
         no_new_privileges: process.no_new_privileges,
+        affinity: affinity::check(cx),
         oom_score_adj: limits::check_oom_score(cx),
         keyring: (!keep_keyring).then(|| format!("_ses.{}", cx.id)),
         preserved: cx.options.preserved_fds,
@@ -109,21 +110,22 @@ fn candidates(program: &str, env: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// The first attempt at the directory, with the runtime's privileges.
-pub fn enter_directory_early(config: &Config, steps: &mut Steps) {
-    working_dir(config, steps, true);
+/// The first attempt at the directory, with the runtime's privileges. `create` makes one that is
+/// missing.
+pub fn enter_directory_early(config: &Config, steps: &mut Steps, create: bool) {
+    working_dir(config, steps, create, true);
 }
 
 /// The second, as the user; and finding the program, so that its absence is an error of create.
-pub fn find_program(config: &Config, steps: &mut Steps) {
-    working_dir(config, steps, false);
+pub fn find_program(config: &Config, steps: &mut Steps, create: bool) {
+    working_dir(config, steps, create, false);
     let candidates = steps.list("/process/args/0", &config.process.candidates);
     steps.init("/process/args/0", Step::FindProgram { candidates });
 }
 
-fn working_dir(config: &Config, steps: &mut Steps, early: bool) {
+fn working_dir(config: &Config, steps: &mut Steps, create: bool, early: bool) {
     let path = steps.text("/process/cwd", &config.process.cwd);
-    steps.init("/process/cwd", Step::WorkingDir { path, create: true, early });
+    steps.init("/process/cwd", Step::WorkingDir { path, create, early });
 }
 
 /// HOME of the user, looked up while every file can still be read.

@@ -252,7 +252,7 @@ impl<'a> Create<'a> {
         console::open(config, s);
         masked_paths::cover(config, s, self.opened.null, &self.kept);
         mounts::finish(config, s, &self.kept);
-        process::enter_directory_early(config, s);
+        process::enter_directory_early(config, s, true);
         rootfs::propagate(config, s);
         rootfs::make_readonly(config, s);
     }
@@ -264,7 +264,7 @@ impl<'a> Create<'a> {
         capabilities::limit_bounding(config, s);
         user::switch(config, s);
         capabilities::set_rest(config, s);
-        process::find_program(config, s);
+        process::find_program(config, s, true);
     }
 
     fn publish(&mut self) {

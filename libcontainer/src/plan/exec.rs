@@ -2,7 +2,9 @@
 //!
 //! Init is executed first, in the host's namespaces and not dumpable, and joins the container's
 //! second; joined the other way round, the container's root could look into it (CVE-2016-9962).
-//! It enters the PID namespace last, with nothing of the host in its hands.
+//! Everything that needs privileges is done outside of the container's PID namespace: into that it
+//! goes last, as the container's user with the container's capabilities and nothing of the host in
+//! its hands but what the process gets.
 
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::namespace::{NEWNS, NEWPID, NEWUSER};
@@ -10,7 +12,8 @@ use libcontainer_init::wire::Slot;
 
 use crate::config::Config;
 use crate::features::{
-    capabilities, cgroup_entry, console, descriptors, keyring, limits, namespaces, process, user,
+    affinity, capabilities, cgroup_entry, console, descriptors, keyring, limits, namespaces,
+    process, user,
 };
 use crate::host::Host;
 use crate::steps::Steps;
@@ -20,12 +23,10 @@ use crate::task::Task;
 pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     let mut steps = Steps::new(host.privileged);
     let s = &mut steps;
-    let has = |kind| config.namespaces.has(kind);
 
     s.phase("prepare");
     console::connect(config, s);
-    let container = s.slot("the container's first process");
-    s.runtime("", Task::OpenContainer { into: container });
+    let container = open_container(config, s);
     let preserved = descriptors::hand_over(config, s);
     let cgroups = cgroup_entry::open(config, s);
 
@@ -35,46 +36,76 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
         join: Vec::new(),
         into_cgroup: cgroup_entry::born_inside(config),
         keep_capabilities: host.euid != 0,
+        affinity: config.process.affinity.initial.clone(),
     };
     s.runtime("", task);
     limits::raise(config, s);
     s.init("", Step::Conceal {});
-    cgroup_entry::enter(s, cgroups);
-    let kinds = namespaces::all(config);
-    if kinds != 0 {
-        s.init("/linux/namespaces", Step::JoinNamespace { namespace: container, kind: kinds });
-    }
-    // With the mount namespace came its root; without one the root is the first process's.
-    s.init("/root/path", Step::UseRoot { dir: Slot::NONE });
-    if has(NEWUSER) {
-        s.init("/linux/uidMappings", Step::BecomeRoot {});
-    }
-    if has(NEWPID) {
-        s.init("/linux/namespaces", Step::EnterPidNamespace {});
-        s.phase("adopt");
-        s.runtime("/linux/namespaces", Task::AdoptInit);
-        s.phase("inside");
-    }
-    s.init("", Step::NewSession {});
+    join(config, s, container);
     keyring::plan(config, s);
-    if !has(NEWNS) {
-        s.init("/root/path", Step::ChangeRoot {});
-    }
     console::open_again(config, s);
     user::own_stdio(config, s);
-    process::enter_directory_early(config, s);
+    process::enter_directory_early(config, s, false);
     process::find_home(config, s);
+    cgroup_entry::enter(s, cgroups);
+    affinity::settle(config, s);
+
+    // A new phase: what the runtime raised must hold before init becomes another process.
+    s.phase("become");
     capabilities::limit_bounding(config, s);
     user::switch(config, s);
     capabilities::set_rest(config, s);
-    process::find_program(config, s);
-
-    s.phase("publish");
+    process::find_program(config, s, false);
+    if config.namespaces.has(NEWPID) {
+        s.init("/linux/namespaces", Step::EnterPidNamespace {});
+        s.phase("adopt");
+        s.runtime("/linux/namespaces", Task::AdoptInit);
+    } else {
+        s.phase("publish");
+    }
     console::send(config, s);
     s.runtime("", Task::Publish);
+
     s.phase("start");
+    s.init("", Step::NewSession {});
+    console::control(config, s);
     descriptors::place(config, s, preserved);
     limits::set(config, s);
     process::exec(config, s);
     steps
+}
+
+/// What of the container init gets to join it.
+struct Container {
+    process: Slot,
+    root: Slot,
+}
+
+fn open_container(config: &Config, s: &mut Steps) -> Container {
+    let (mut process, mut root) = (Slot::NONE, Slot::NONE);
+    if namespaces::all(config) != 0 {
+        process = s.slot("the container's first process");
+        s.runtime("/linux/namespaces", Task::OpenContainer { into: process });
+    }
+    if !config.namespaces.has(NEWNS) {
+        root = s.slot("the container's root directory");
+        s.runtime("/root/path", Task::OpenContainerRoot { into: root });
+    }
+    Container { process, root }
+}
+
+/// All namespaces by one setns(2). With a mount namespace comes its root.
+fn join(config: &Config, s: &mut Steps, container: Container) {
+    let kind = namespaces::all(config);
+    if kind != 0 {
+        let step = Step::JoinNamespace { namespace: container.process, kind };
+        s.init("/linux/namespaces", step);
+    }
+    s.init("/root/path", Step::UseRoot { dir: container.root });
+    if container.root != Slot::NONE {
+        s.init("/root/path", Step::ChangeRoot {});
+    }
+    if config.namespaces.has(NEWUSER) {
+        s.init("/linux/uidMappings", Step::BecomeRoot {});
+    }
 }

@@ -11,7 +11,7 @@ use libcontainer_init::wire::{List, PlanBytes, Slot, Str};
 use serde_json::{Value, json};
 
 use super::Plan;
-use crate::features::{capabilities, limits, namespaces};
+use crate::features::{affinity, capabilities, limits, namespaces};
 use crate::steps::{Action, Entry};
 use crate::task::Task;
 use crate::task::cgroup::DeviceProgram;
@@ -167,19 +167,26 @@ impl<'a> Words<'a> {
                 format!("open the {kind} namespace {}", namespace.path.display())
             }
             Task::OpenContainer { .. } => "open the container's process".to_owned(),
+            Task::OpenContainerRoot { .. } => "open the container's root directory".to_owned(),
             Task::ConnectConsole => "connect the console socket".to_owned(),
             Task::HandOver { count, .. } => format!("hand over {count} descriptors of the caller"),
             Task::Listen { .. } => "listen for the start".to_owned(),
             Task::MakeCgroups => "make the cgroups".to_owned(),
             Task::LimitCgroups => "set the limits of the cgroups".to_owned(),
             Task::OpenCgroups { count, .. } => format!("open {count} cgroups to enter"),
-            Task::Spawn { namespaces, join, into_cgroup, .. } => {
+            Task::Spawn { namespaces, join, into_cgroup, affinity, .. } => {
                 let mut text = format!("start init{}", kinds(" in new ", *namespaces));
                 for joined in join {
                     let kind = namespaces::name(joined.kind);
                     text += &format!(", in the {kind} namespace {}", joined.path.display());
                 }
-                text + if *into_cgroup { ", in its cgroup" } else { "" }
+                if *into_cgroup {
+                    text += ", in its cgroup";
+                }
+                if !affinity.is_empty() {
+                    text += &format!(", on CPUs {}", affinity::list(affinity));
+                }
+                text
             }
             Task::WriteMappings { mappings } => format!(
                 "write {} user and {} group mappings",
@@ -284,6 +291,12 @@ impl<'a> Words<'a> {
             Step::Console { rows: 0, columns: 0, .. } => "open a terminal".to_owned(),
             Step::Console { rows, columns, .. } => {
                 format!("open a terminal of {rows} rows and {columns} columns")
+            }
+            Step::ControlTerminal {} => "make it the controlling terminal".to_owned(),
+            Step::CpuAffinity { mask } => {
+                let word = |i| self.bytes.as_ref().and_then(|bytes| bytes.number(mask, i));
+                let mask: Vec<u32> = (0..mask.count).filter_map(word).collect();
+                format!("run on CPUs {}", affinity::list(&mask))
             }
             Step::StdioOwner { uid } => format!("give the standard streams to user {uid}"),
             Step::WorkingDir { path, early, .. } => {

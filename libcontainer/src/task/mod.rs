@@ -52,6 +52,12 @@ pub enum Task {
         /// For init.
         into: Slot,
     },
+    /// Opens the root directory of the container's first process, where that is not the root of a
+    /// mount namespace.
+    OpenContainerRoot {
+        /// For init.
+        into: Slot,
+    },
     /// Connects the console socket, so that a wrong one is an error early.
     ConnectConsole,
     /// Hands over descriptors of the caller, which become 3, 4, … inside.
@@ -87,6 +93,8 @@ pub enum Task {
         into_cgroup: bool,
         /// Whether its capabilities must be made to survive the exec.
         keep_capabilities: bool,
+        /// CPUs it starts on, bit n % 32 of word n / 32; any when empty.
+        affinity: Vec<u32>,
     },
     /// Writes the id mappings of init's user namespace.
     WriteMappings {
@@ -139,6 +147,7 @@ impl Task {
             Self::OpenProcfs { .. } => "OpenProcfs",
             Self::OpenNamespace { .. } => "OpenNamespace",
             Self::OpenContainer { .. } => "OpenContainer",
+            Self::OpenContainerRoot { .. } => "OpenContainerRoot",
             Self::ConnectConsole => "ConnectConsole",
             Self::HandOver { .. } => "HandOver",
             Self::Listen { .. } => "Listen",
@@ -165,6 +174,7 @@ impl Task {
             | Self::OpenProcfs { into }
             | Self::OpenNamespace { into, .. }
             | Self::OpenContainer { into }
+            | Self::OpenContainerRoot { into }
             | Self::Listen { into }
             | Self::StateDocument { into, .. } => Some((*into, 1)),
             Self::HandOver { first, count } | Self::OpenCgroups { first, count } => {

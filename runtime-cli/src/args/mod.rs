@@ -46,6 +46,11 @@ impl Flags {
         self.0.iter().rev().find(|(given, _)| std::ptr::eq(*given, flag)).map(|(_, value)| value)
     }
 
+    /// Whether the flag was given at all.
+    pub(crate) fn given(&self, flag: &'static Flag) -> bool {
+        self.last(flag).is_some()
+    }
+
     /// Whether a switch is on.
     pub(crate) fn on(&self, flag: &'static Flag) -> bool {
         self.last(flag) == Some(&Value::Switch(true))

@@ -147,6 +147,11 @@ pub(crate) static CONSOLE_SOCKET: Flag = flag(
 );
 pub(crate) static PID_FILE: Flag =
     flag("pid-file", Takes::Text("PATH"), "write the pid of the container's process to PATH");
+pub(crate) static PIDFD_SOCKET: Flag = flag(
+    "pidfd-socket",
+    Takes::Text("PATH"),
+    "the Unix socket that gets the pidfd of the container's process",
+);
 pub(crate) static NO_PIVOT: Flag = flag(
     "no-pivot",
     Takes::Nothing,
@@ -176,6 +181,7 @@ pub(crate) static COMMANDS: &[&Command] = &[
     &run::create::COMMAND,
     &run::start::COMMAND,
     &run::run::COMMAND,
+    &run::exec::COMMAND,
     &run::state::COMMAND,
     &run::kill::COMMAND,
     &run::delete::COMMAND,

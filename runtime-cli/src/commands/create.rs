@@ -12,7 +12,7 @@ use nix::fcntl::OFlag;
 
 use crate::args::table::{
     BUNDLE, CONSOLE_SOCKET, Command, Example, NEW_ID, NO_NEW_KEYRING, NO_PIVOT, PID_FILE,
-    PRESERVE_FDS,
+    PIDFD_SOCKET, PRESERVE_FDS,
 };
 use crate::args::{Flags, Invocation};
 use crate::report::Failure;
@@ -30,7 +30,15 @@ pub(crate) static COMMAND: Command = Command {
     details: CONSOLE_RULE,
     operands: &[NEW_ID],
     rest: None,
-    flags: &[&BUNDLE, &CONSOLE_SOCKET, &PID_FILE, &NO_PIVOT, &NO_NEW_KEYRING, &PRESERVE_FDS],
+    flags: &[
+        &BUNDLE,
+        &CONSOLE_SOCKET,
+        &PID_FILE,
+        &PIDFD_SOCKET,
+        &NO_PIVOT,
+        &NO_NEW_KEYRING,
+        &PRESERVE_FDS,
+    ],
     examples: &[
         Example { line: "keel create web", does: "from the bundle in this directory" },
         Example {
@@ -71,21 +79,19 @@ pub(super) fn create(
         console,
         preserved: preserved(preserved_fds)?,
         pid_file: flags.path(&PID_FILE),
+        pidfd_socket: flags.path(&PIDFD_SOCKET),
         ..Attachments::default()
     };
     let root = StateRoot::of(&invocation.globals)?;
     root.prepare()?;
     let store = Store::at(root.path);
     let container = store.create(&id, &bundle, &options, attachments)?;
-    for mark in container.timeline().marks() {
-        let libcontainer::Mark { phase, step, what, at } = mark;
-        log::debug!("{phase} {step} {what} after {at:?}");
-    }
+    super::log_timeline(container.timeline());
     Ok((store, container))
 }
 
-/// Where the container's terminal goes, if it has one.
-fn console(flags: &Flags, terminal: bool, foreground: bool) -> Result<Console, Error> {
+/// Where the terminal of a container or process goes, if it has one.
+pub(super) fn console(flags: &Flags, terminal: bool, foreground: bool) -> Result<Console, Error> {
     let refuse = |message: &str| Err(Error::new(ErrorKind::Input, message));
     match (flags.path(&CONSOLE_SOCKET), terminal, foreground) {
         (None, false, _) => Ok(Console::None),
@@ -105,7 +111,7 @@ fn console(flags: &Flags, terminal: bool, foreground: bool) -> Result<Console, E
 /// The descriptors from 3 on that the caller passes to the container. One that this program has
 /// opened itself, such as the log, may have got such a number, and must not get into a container:
 /// it is close-on-exec, which what a caller has passed to this program cannot be.
-fn preserved(count: u32) -> Result<Vec<OwnedFd>, Error> {
+pub(super) fn preserved(count: u32) -> Result<Vec<OwnedFd>, Error> {
     for number in (3..).take(count as usize) {
         // Without the file the descriptor is not open, which the library will say.
         let Ok(info) = fs::read_to_string(format!("/proc/self/fdinfo/{number}")) else { break };
@@ -126,7 +132,7 @@ fn is_close_on_exec(info: &str) -> bool {
 }
 
 /// How many descriptors from 3 on are sockets that a service manager passes to this process.
-fn listen_fds() -> u32 {
+pub(super) fn listen_fds() -> u32 {
     let number = |name| std::env::var(name).ok()?.parse().ok();
     match number("LISTEN_FDS") {
         Some(count) if number("LISTEN_PID") == Some(std::process::id()) => count,

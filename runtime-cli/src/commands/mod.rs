@@ -5,6 +5,7 @@
 
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod help;
 pub(crate) mod kill;
@@ -15,7 +16,7 @@ pub(crate) mod start;
 pub(crate) mod state;
 pub(crate) mod version;
 
-use libcontainer::{Container, Error, Store};
+use libcontainer::{Container, Error, Store, Timeline};
 
 use crate::args::Invocation;
 use crate::args::globals::Globals;
@@ -30,4 +31,12 @@ fn store(globals: &Globals) -> Result<Store, Error> {
 fn container(invocation: &Invocation) -> Result<Container, Error> {
     let id = invocation.id()?;
     store(&invocation.globals)?.open(&id)
+}
+
+/// Tell the log how long each step took.
+fn log_timeline(timeline: &Timeline) {
+    for mark in timeline.marks() {
+        let libcontainer::Mark { phase, step, what, at } = mark;
+        log::debug!("{phase} {step} {what} after {at:?}");
+    }
 }

@@ -11,7 +11,7 @@ use super::create::create;
 use crate::args::Invocation;
 use crate::args::table::{
     BUNDLE, CONSOLE_SOCKET, Command, Example, Flag, NEW_ID, NO_NEW_KEYRING, NO_PIVOT, PID_FILE,
-    PRESERVE_FDS, Takes, flag, short,
+    PIDFD_SOCKET, PRESERVE_FDS, Takes, flag, short,
 };
 use crate::foreground;
 use crate::report::{self, Failure};
@@ -39,6 +39,7 @@ of the signal that ended it.",
         &DETACH,
         &KEEP,
         &PID_FILE,
+        &PIDFD_SOCKET,
         &NO_SUBREAPER,
         &NO_PIVOT,
         &NO_NEW_KEYRING,

@@ -66,7 +66,9 @@ pub(super) fn set_capabilities(sets: Sets, ambient: u64) -> Done {
     // the configuration says.
     caps::clear_ambient()?;
     caps::set(&sets)?;
-    Ok(caps::raise_ambient(ambient)?)
+    caps::raise_ambient(ambient)?;
+    // With other ids and capabilities a process is as dumpable as the sysctl fs.suid_dumpable says.
+    Ok(process::set_dumpable(false)?)
 }
 
 impl Init {
@@ -84,6 +86,18 @@ impl Init {
         process::set_keep_capabilities(true)?;
         ids::set_group(gid)?;
         Ok(ids::set_user(uid)?)
+    }
+
+    /// Words of a mask become bytes: the kernel takes what is there and adds zeros.
+    pub(super) fn set_affinity(&self, mask: Numbers) -> Done {
+        /// CPUs that fit, in words of 32: more than any kernel has.
+        const MOST: usize = 512;
+        let mut words = [0u32; MOST];
+        let count = (mask.count as usize).min(MOST);
+        for (place, i) in words.iter_mut().zip(0..mask.count) {
+            *place = self.number(mask, i)?;
+        }
+        Ok(process::set_affinity(words.get(..count).unwrap_or_default())?)
     }
 
     fn set_groups(&self, groups: Numbers) -> Done {

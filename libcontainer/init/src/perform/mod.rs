@@ -158,11 +158,13 @@ impl Init {
             Step::MoveRoot {} => self.move_root(),
             Step::ChangeRoot {} => self.change_root(),
             Step::Console { rows, columns, uid, bind } => self.console((rows, columns), uid, bind),
+            Step::ControlTerminal {} => Ok(crate::sys::pty::make_controlling(0)?),
             Step::StdioOwner { uid } => identity::own_stdio(uid),
             Step::Hook { path, args, env, timeout, state } => {
                 self.hook(path, args, env, timeout, state)
             }
             Step::EnterCgroups { first, count } => self.enter_cgroups(first, count),
+            Step::CpuAffinity { mask } => self.set_affinity(mask),
             Step::WorkingDir { path, create, early } => self.working_dir(path, create, early),
             Step::Home { uid } => self.find_home(uid),
             Step::Umask { mask } => Ok(process::set_umask(mask).map(drop)?),
@@ -218,7 +220,9 @@ impl Init {
 
     fn join(&mut self, namespace: Slot, kind: u32) -> Done {
         let fd = self.take(namespace)?;
-        Ok(namespace::join(fd.raw(), kind)?)
+        namespace::join(fd.raw(), kind)?;
+        // With other credentials a process is as dumpable as the sysctl fs.suid_dumpable says.
+        if kind & namespace::NEWUSER != 0 { Ok(process::set_dumpable(false)?) } else { Ok(()) }
     }
 
     fn fork_into_pid_namespace(&mut self) -> Done {

@@ -78,6 +78,14 @@ pub fn set_name(name: &CStr) -> Result<()> {
     control(15, address(name.as_ptr()))
 }
 
+/// sched_setaffinity(2) of this process: bit n % 32 of word n / 32 is CPU n. The number of words is
+/// even: the kernel's words have 64 bits.
+pub fn set_affinity(mask: &[u32]) -> Result<()> {
+    let args = [0, size_of_val(mask), address(mask.as_ptr()), 0, 0, 0];
+    // SAFETY: see the module `sys`. On a little-endian machine two words are one of the kernel's.
+    unsafe { raw::call(Nr::SchedSetaffinity, args) }.map(drop)
+}
+
 fn control(option: usize, argument: usize) -> Result<()> {
     // SAFETY: PR_SET_NAME gets a C string that lives across the call; the other options take
     // numbers.

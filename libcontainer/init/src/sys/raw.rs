@@ -86,6 +86,7 @@ numbers! {
     Renameat2       "renameat2"          316 276
     RtSigaction     "rt_sigaction"        13 134
     RtSigprocmask   "rt_sigprocmask"      14 135
+    SchedSetaffinity "sched_setaffinity" 203 122
     Sendfile        "sendfile"            40  71
     Sendmsg         "sendmsg"             46 211
     Setdomainname   "setdomainname"      171 162
