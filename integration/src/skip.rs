@@ -10,6 +10,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use crate::cgroups::Layout;
+use crate::runtime::{Kind, Runtime};
 
 /// Something the machine must have for a test to mean anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Need {
     Path(&'static str),
     /// At least one hierarchy of cgroup v1.
     CgroupV1,
+    /// A command that no other runtime has.
+    Keel,
 }
 
 impl fmt::Display for Need {
@@ -31,6 +34,7 @@ impl fmt::Display for Need {
             Self::Controller(name) => write!(f, "no cgroup controller {name} here"),
             Self::Path(path) => write!(f, "{path} is not there"),
             Self::CgroupV1 => write!(f, "no cgroup v1 hierarchy here"),
+            Self::Keel => write!(f, "only keel has this command"),
         }
     }
 }
@@ -43,6 +47,7 @@ impl Need {
             Self::Controller(name) => Layout::here().has(name),
             Self::Path(path) => std::fs::symlink_metadata(path).is_ok(),
             Self::CgroupV1 => !Layout::here().is_v2(),
+            Self::Keel => Runtime::under_test().is_ok_and(|runtime| runtime.kind() == Kind::Keel),
         }
     }
 }

@@ -49,9 +49,9 @@ pub mod steps;
 pub mod task;
 
 pub use bundle::Bundle;
-pub use cgroup::SubCgroup;
+pub use cgroup::{SubCgroup, Usage};
 pub use container::{
-    Container, ExecOptions, Exit, Mark, Process, Signal, Status, Store, Timeline,
+    Container, Ending, ExecOptions, Exit, Mark, Process, Signal, Status, Store, Timeline,
     receive_child_exits,
 };
 pub use error::{Error, ErrorKind, Fault, Result, errno_text};

@@ -23,6 +23,7 @@ mod processes;
 mod record;
 mod remove;
 mod unified;
+mod usage;
 
 use std::os::fd::OwnedFd;
 
@@ -34,6 +35,7 @@ use dir::Dir;
 
 pub use enter::SubCgroup;
 pub use prepare::Survey;
+pub use usage::Usage;
 
 /// The cgroup of a container, as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -3,7 +3,7 @@
 //! What an interrupted creation would leave is recorded before it exists, and what a failed one
 //! made is undone here: init is killed, cgroups and the directory are removed.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use super::creation::Creation;
@@ -90,7 +90,8 @@ impl<'a> Creation<'a> {
             log::warn!("{warning}");
         }
         let pidfd = init.map(|(_, pidfd)| pidfd);
-        Ok(Container { id: id.clone(), directory, record, pidfd, console, timeline, warnings })
+        let (id, exit) = (id.clone(), OnceLock::new());
+        Ok(Container { id, directory, record, pidfd, exit, console, timeline, warnings })
     }
 
     /// Takes back what was made, in reverse. What cannot be taken back is for `delete --force`.

@@ -6,6 +6,7 @@
 mod create;
 mod creation;
 mod delete;
+mod ending;
 mod exec;
 mod hooks;
 mod kill;
@@ -26,7 +27,9 @@ mod wait;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
+pub use ending::Ending;
 pub use exec::ExecOptions;
 pub use process::Process;
 pub use signal::Signal;
@@ -54,6 +57,8 @@ pub struct Container {
     directory: Directory,
     record: Record,
     pidfd: Option<OwnedFd>,
+    /// How its first process ended, once that was collected.
+    exit: OnceLock<Exit>,
     console: Option<OwnedFd>,
     timeline: Timeline,
     warnings: Vec<Fault>,
@@ -81,6 +86,7 @@ impl Store {
             directory,
             record,
             pidfd,
+            exit: OnceLock::new(),
             console: None,
             timeline: Timeline::default(),
             warnings: Vec::new(),

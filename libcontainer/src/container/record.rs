@@ -230,6 +230,16 @@ impl Directory {
         Spec::parse(&text)
     }
 
+    /// Writes a file of the directory.
+    pub(super) fn write_value(&self, name: &str, value: &Value) -> Result<()> {
+        self.replace(name, value)
+    }
+
+    /// Reads a file of the directory; nothing when it is not there, or is not JSON.
+    pub(super) fn read_value(&self, name: &str) -> Option<Value> {
+        serde_json::from_slice(&std::fs::read(self.path.join(name)).ok()?).ok()
+    }
+
     fn replace(&self, name: &str, value: &Value) -> Result<()> {
         let path = self.path.join(name);
         let new = self.path.join(format!("{name}.new"));

@@ -12,8 +12,8 @@ use crate::error::{Result, call};
 pub struct Exit {
     /// Its exit status, when it exited.
     pub code: Option<i32>,
-    /// The signal that killed it, when one did. Neither is known to a process that is not its
-    /// parent.
+    /// The signal that killed it, when one did. On a kernel before Linux 6.15 a process that is not
+    /// its parent may learn neither.
     pub signal: Option<i32>,
 }
 
@@ -42,7 +42,11 @@ impl Container {
     /// # Errors
     /// The kernel does not let this process wait.
     pub fn wait(&self) -> Result<Exit> {
-        self.pidfd.as_ref().map_or(Ok(Exit::default()), end_of)
+        if let Some(exit) = self.exit.get() {
+            return Ok(*exit);
+        }
+        let exit = self.pidfd.as_ref().map_or(Ok(Exit::default()), end_of)?;
+        Ok(*self.exit.get_or_init(|| exit))
     }
 }
 
@@ -50,13 +54,47 @@ impl Container {
 pub(super) fn end_of(pidfd: &OwnedFd) -> Result<Exit> {
     let fail = |failure| call("cannot wait for the process", failure);
     match pidfd::wait(pidfd.as_raw_fd()) {
-        Ok(pidfd::Ended::Exited(code)) => Ok(Exit { code: Some(code), signal: None }),
-        Ok(pidfd::Ended::Killed(signal)) => Ok(Exit { code: None, signal: Some(signal) }),
-        // Somebody else's child: its end can be seen, its status not.
+        Ok(ended) => Ok(ended.into()),
         Err(failure) if failure.errno.0 == libc::ECHILD => {
             file::wait_readable(pidfd.as_raw_fd(), None).map_err(fail)?;
-            Ok(Exit::default())
+            Ok(end_of_stranger(pidfd))
         }
         Err(failure) => Err(fail(failure)),
+    }
+}
+
+/// How somebody else's child ended. While its parent has not collected it, procfs tells; afterwards
+/// the kernel does to whoever holds a pidfd since before, from Linux 6.15 on.
+fn end_of_stranger(pidfd: &OwnedFd) -> Exit {
+    // Between the two questions the parent may collect it; then the first has an answer.
+    for _ in 0..2 {
+        if let Ok(Some(ended)) = pidfd::ended(pidfd.as_raw_fd()) {
+            return ended.into();
+        }
+        if let Some(status) = super::record::pid_of(pidfd).and_then(status_of_zombie) {
+            return pidfd::Ended::from_status(status).into();
+        }
+    }
+    Exit::default()
+}
+
+/// The status of a process that waits to be collected, proc(5) stat, `exit_code`. It is 0 for those
+/// who may not look into the process, so that 0 is believed of a caller with privileges alone.
+fn status_of_zombie(pid: i32) -> Option<i32> {
+    /// Where it stands, counted from the state on.
+    const EXIT_CODE: usize = 49;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
+    let status = (fields.next()? == "Z").then(|| fields.nth(EXIT_CODE - 1))??.parse().ok()?;
+    let trusted = status != 0 || nix::unistd::geteuid().is_root();
+    trusted.then_some(status)
+}
+
+impl From<pidfd::Ended> for Exit {
+    fn from(ended: pidfd::Ended) -> Self {
+        match ended {
+            pidfd::Ended::Exited(code) => Self { code: Some(code), signal: None },
+            pidfd::Ended::Killed(signal) => Self { code: None, signal: Some(signal) },
+        }
     }
 }

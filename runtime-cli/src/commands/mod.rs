@@ -15,6 +15,7 @@ pub(crate) mod spec;
 pub(crate) mod start;
 pub(crate) mod state;
 pub(crate) mod version;
+pub(crate) mod wait;
 
 use libcontainer::{Container, Error, Store, Timeline};
 

@@ -71,6 +71,8 @@ fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
         false => foreground::supervise(&mut container),
     };
     let removed = match &ended {
+        // Whoever looks at it may want to know how it ended.
+        Ok(_) if keep && !detach => container.ending().map(drop),
         _ if keep => Ok(()),
         Ok(_) if detach => Ok(()),
         Ok(_) => container.delete(),
