@@ -174,6 +174,8 @@ steps! {
         /// Propagation types to take, in order.
         propagation: Numbers,
     }
+    /// Unmounts what lies on a path, in which no link may lie: nobody can lead it to another mount.
+    Unmount { target: Str }
     /// Makes a mount that an earlier step kept read-only, now that its files are made.
     MakeReadonly { mount: Slot }
     /// A symbolic link, made when nothing is there; `replace` removes what is there.
@@ -240,6 +242,8 @@ steps! {
     Limit { resource: u32, soft: u64, hard: u64 }
     /// Makes the slots from `first` the descriptors 3, 4, … of the program.
     PlaceDescriptors { first: Slot, count: u32 }
+    /// Everything is done, and there is no program to execute: init ends.
+    Finish {}
     /// execve(2) of the found program. HOME comes from [`Step::Home`], and `listen` adds LISTEN_PID.
     Exec { args: List, env: List, home: bool, listen: bool }
 }

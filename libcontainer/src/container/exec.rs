@@ -121,7 +121,7 @@ impl Actor for Execution<'_> {
     fn perform(&mut self, task: &Task) -> Result<()> {
         match task {
             Task::OpenContainer { into } => {
-                let process = self.first_process()?;
+                let process = self.container.first_process()?;
                 self.launch.fill(*into, process)
             }
             Task::OpenContainerRoot { into } => {
@@ -156,12 +156,6 @@ impl Execution<'_> {
             self.cgroup = Some(cgroup.open_for(&self.options.cgroups)?);
         }
         Ok(self.cgroup.as_ref())
-    }
-
-    fn first_process(&self) -> Result<OwnedFd> {
-        let gone = || Error::new(ErrorKind::State, "cannot exec in a stopped container");
-        let pidfd = self.container.pidfd.as_ref().ok_or_else(gone)?;
-        pidfd.try_clone().map_err(|error| Error::io("cannot copy a descriptor", &error))
     }
 
     /// The container's root directory where it has no mount namespace: that of its first process.

@@ -49,12 +49,15 @@ impl Link {
     pub(super) fn listen(&self) -> Result<Said> {
         let mut buf = [0; MAX];
         let mut slots: [Option<Fd>; 1] = [None];
-        let received = socket::receive(self.socket.as_raw_fd(), &mut buf, &mut slots);
-        let received = match received {
-            // A peer that died with messages unread.
-            Err(failure) if failure.errno.0 == libc::ECONNRESET => return Ok(Said::End),
-            result => result.map_err(|f| call("cannot listen to the container's init", f))?,
+        let mut receive = || socket::receive(self.socket.as_raw_fd(), &mut buf, &mut slots);
+        let received = match receive() {
+            // Init died and left messages unread. The kernel says so once, and before it delivers
+            // what init had said; its last word is a fault.
+            Err(failure) if failure.errno.0 == libc::ECONNRESET => receive(),
+            result => result,
         };
+        let received =
+            received.map_err(|failure| call("cannot listen to the container's init", failure))?;
         if received.len == 0 {
             return Ok(Said::End);
         }

@@ -13,6 +13,7 @@ mod kill;
 mod launch;
 mod link;
 mod mappings;
+mod mounts;
 mod pass;
 mod perform;
 mod process;

@@ -8,7 +8,7 @@ use libcontainer_init::sys::pidfd;
 
 use super::record::Identity;
 use super::{Container, Status};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::spec::State;
 
 impl Container {
@@ -62,6 +62,13 @@ impl Container {
             annotations: annotations.unwrap_or_default(),
             owner: Some(String::new()),
         })
+    }
+
+    /// A descriptor of the first process, to join its namespaces.
+    pub(super) fn first_process(&self) -> Result<OwnedFd> {
+        let gone = || Error::new(ErrorKind::State, "container not running");
+        let pidfd = self.pidfd.as_ref().ok_or_else(gone)?;
+        pidfd.try_clone().map_err(|error| Error::io("cannot copy a descriptor", &error))
     }
 
     /// The user id of whoever created the container.

@@ -30,7 +30,7 @@ pub(super) fn all(phases: &[Meeting]) -> Result<(), String> {
     if walk.executed || walk.awaits_start {
         Ok(())
     } else {
-        Err("the last step is neither Exec nor AwaitStart".to_owned())
+        Err("the last step is none of Exec, AwaitStart and Finish".to_owned())
     }
 }
 
@@ -64,7 +64,7 @@ impl Walk {
 
     fn init(&mut self, step: &Step) -> Result<(), String> {
         if self.executed {
-            return Err("nothing can follow Exec".to_owned());
+            return Err("nothing can follow Exec or Finish".to_owned());
         }
         if !self.spawned {
             return Err("init does not exist yet".to_owned());
@@ -93,7 +93,7 @@ impl Walk {
             matches!(step, Step::PivotRoot {} | Step::MoveRoot {} | Step::ChangeRoot {});
         self.user_switched |= matches!(step, Step::User { .. });
         self.awaits_start = matches!(step, Step::AwaitStart { .. });
-        self.executed = matches!(step, Step::Exec { .. });
+        self.executed = matches!(step, Step::Exec { .. } | Step::Finish {});
         Ok(())
     }
 }
@@ -105,6 +105,7 @@ fn needs_privilege(step: &Step) -> bool {
         Step::Mount { .. }
             | Step::Bind { .. }
             | Step::Mask { .. }
+            | Step::Unmount { .. }
             | Step::ReadonlyPath { .. }
             | Step::ReadonlyRoot {}
             | Step::PivotRoot {}

@@ -200,6 +200,7 @@ impl<'a> Words<'a> {
             }
             Task::StateDocument { status, .. } => format!("write the state document ({status})"),
             Task::RunHook { moment, hook } => format!("run the {moment} hook {}", hook.path),
+            Task::Collect => "collect init".to_owned(),
             Task::SendConsole => "send the terminal".to_owned(),
             Task::Publish => "publish the container".to_owned(),
         }
@@ -256,6 +257,7 @@ impl<'a> Words<'a> {
                 let changes = changes([set, clear, set_all, clear_all]);
                 format!("remount {}{changes}{}", self.str(target), self.parameters(data))
             }
+            Step::Unmount { target } => format!("unmount {}", self.str(target)),
             Step::MakeReadonly { .. } => "make the mount read-only".to_owned(),
             Step::Link { content, path, .. } => {
                 format!("link {} to {}", self.str(path), self.str(content))
@@ -330,6 +332,7 @@ impl<'a> Words<'a> {
             Step::FindProgram { candidates } => {
                 format!("find the program: {}", self.items(candidates).join(" or "))
             }
+            Step::Finish {} => "end".to_owned(),
             Step::AwaitStart { .. } => "wait for the start".to_owned(),
             Step::Limit { resource, soft, hard } => format!(
                 "set {} to {} of {}",

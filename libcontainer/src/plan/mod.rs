@@ -1,6 +1,6 @@
 //! Plans: a configuration compiled into what will be done, before anything is done.
 //!
-//! `create.rs` and `exec.rs` are the two choreographies. This module cuts their
+//! `create.rs`, `exec.rs` and `mounts.rs` are the choreographies. This module cuts their
 //! phases into what each side waits for, and writes init's column as bytes. A plan depends on
 //! configuration, options and facts of the host alone; it holds no branch and no descriptor.
 
@@ -8,6 +8,7 @@ mod check;
 mod create;
 mod exec;
 pub(crate) mod explain;
+mod mounts;
 
 use libcontainer_init::step::Step;
 use libcontainer_init::wire::{HEADER, MAGIC, Slot, Words};
@@ -64,6 +65,26 @@ impl Plan {
     /// All faults of the configuration, together.
     pub fn exec(bundle: &Bundle, id: &ContainerId, options: &Options, host: &Host) -> Result<Self> {
         Self::compile(bundle, id, options, host, exec::plan)
+    }
+
+    /// Compiles the adding of this bundle's mounts to a container.
+    pub(crate) fn add_mounts(
+        bundle: &Bundle,
+        id: &ContainerId,
+        options: &Options,
+        host: &Host,
+    ) -> Result<Self> {
+        Self::compile(bundle, id, options, host, mounts::add)
+    }
+
+    /// Compiles the removal of what lies on the destinations of this bundle's mounts.
+    pub(crate) fn remove_mounts(
+        bundle: &Bundle,
+        id: &ContainerId,
+        options: &Options,
+        host: &Host,
+    ) -> Result<Self> {
+        Self::compile(bundle, id, options, host, mounts::remove)
     }
 
     fn compile(

@@ -133,6 +133,8 @@ pub enum Task {
     },
     /// Passes the terminal's master on.
     SendConsole,
+    /// Collects an init that has ended.
+    Collect,
     /// Records that the container is created, and writes the pid file.
     Publish,
 }
@@ -162,6 +164,7 @@ impl Task {
             Self::StateDocument { .. } => "StateDocument",
             Self::RunHook { .. } => "RunHook",
             Self::SendConsole => "SendConsole",
+            Self::Collect => "Collect",
             Self::Publish => "Publish",
         }
     }

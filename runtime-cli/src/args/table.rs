@@ -184,6 +184,7 @@ pub(crate) static COMMANDS: &[&Command] = &[
     &run::exec::COMMAND,
     &run::state::COMMAND,
     &run::kill::COMMAND,
+    &run::mounts::COMMAND,
     &run::wait::COMMAND,
     &run::delete::COMMAND,
     &run::list::COMMAND,

@@ -10,6 +10,7 @@ pub(crate) mod explain;
 pub(crate) mod help;
 pub(crate) mod kill;
 pub(crate) mod list;
+pub(crate) mod mounts;
 pub(crate) mod run;
 pub(crate) mod spec;
 pub(crate) mod start;

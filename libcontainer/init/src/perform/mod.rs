@@ -101,7 +101,7 @@ pub fn main() -> ! {
             process::exit(1);
         }
     }
-    // The last step of every plan executes the container's program.
+    // The last step of every plan executes a program, or ends init.
     process::exit(125)
 }
 
@@ -141,6 +141,7 @@ impl Init {
             Step::Mount { .. } => self.mount(step),
             Step::Bind { .. } => self.bind(step),
             Step::Remount { .. } => self.remount(step),
+            Step::Unmount { target } => self.unmount(target),
             Step::MakeReadonly { mount } => self.make_readonly(mount),
             Step::Link { content, path, only_if, replace } => {
                 self.link(content, path, only_if, replace)
@@ -183,6 +184,7 @@ impl Init {
             Step::Limit { resource, soft, hard } => {
                 Ok(crate::sys::limit::set(0, resource, crate::sys::limit::Limit { soft, hard })?)
             }
+            Step::Finish {} => process::exit(0),
             Step::PlaceDescriptors { first, count } => self.place_descriptors(first, count),
             Step::Exec { args, env, home, listen } => self.exec(args, env, home, listen),
         }

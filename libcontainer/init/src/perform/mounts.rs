@@ -10,7 +10,7 @@ use super::{Done, Init};
 use crate::message::{Cause, Refusal};
 use crate::step::{Step, flag};
 use crate::sys::mount::{self, Change};
-use crate::sys::path::{self, FileSystem, Resolve};
+use crate::sys::path::{self, FileSystem, O_DIRECTORY, O_PATH, Resolve};
 use crate::sys::{Fd, file};
 use crate::wire::{Numbers, Slot, Str};
 
@@ -112,6 +112,16 @@ impl Init {
         )?;
         apply(&mounted, &Change { set, clear, propagation: 0, recursive: false })?;
         self.propagate(&mounted, propagation)
+    }
+
+    /// By its name in its directory: umount2(2) takes no descriptor.
+    pub(super) fn unmount(&mut self, target: Str) -> Done {
+        let (root, target) = (self.root()?, self.str(target)?);
+        let (dir, name) = target::parent(target)?;
+        let flags = O_PATH | O_DIRECTORY;
+        let dir = path::open(root, dir.as_c_str(), flags, 0, Resolve::InRootNoLinks)?;
+        path::enter_dir(dir.raw())?;
+        Ok(mount::detach(name.as_c_str())?)
     }
 
     pub(super) fn make_readonly(&mut self, mounted: Slot) -> Done {

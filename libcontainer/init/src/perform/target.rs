@@ -124,6 +124,12 @@ pub(super) fn make(root: i32, path: &CStr, leaf: Leaf, resolve: Resolve) -> Done
 /// Opens the directory that is to hold the last component of a path, making it where missing, and
 /// returns it with that component.
 pub(super) fn make_parent(root: i32, path: &CStr) -> Done<(Fd, Path)> {
+    let (dir, name) = parent(path)?;
+    Ok((make(root, dir.as_c_str(), Leaf::Dir, Resolve::InRoot)?, name))
+}
+
+/// The path of the directory that holds the last component of a path, and that component.
+pub(super) fn parent(path: &CStr) -> Done<(Path, Path)> {
     let bytes = path.to_bytes();
     let len = bytes.iter().rposition(|b| *b != b'/').map_or(0, |last| last + 1);
     let bytes = bytes.get(..len).unwrap_or_default();
@@ -132,8 +138,7 @@ pub(super) fn make_parent(root: i32, path: &CStr) -> Done<(Fd, Path)> {
     if name.is_empty() || name == b"." || name == b".." {
         return Err(Failure { call: Nr::Openat2, errno: Errno::EINVAL }.into());
     }
-    let dir = Path::new(if dir.is_empty() { b"/" } else { dir })?;
-    Ok((make(root, dir.as_c_str(), Leaf::Dir, Resolve::InRoot)?, Path::new(name)?))
+    Ok((Path::new(if dir.is_empty() { b"/" } else { dir })?, Path::new(name)?))
 }
 
 /// The deepest directory of a path that exists, and where its name ends in the path.
