@@ -13,6 +13,7 @@ mod log;
 mod relay;
 mod report;
 mod root;
+mod size;
 
 use std::process::ExitCode;
 

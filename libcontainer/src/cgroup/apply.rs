@@ -35,9 +35,22 @@ impl Open {
                 cpuset = Some((directory, dir, legacy::fill_above(place)?));
             }
         }
+        let warnings = self.write_all(&plan.writes)?;
+        if let Some((directory, dir, above)) = cpuset {
+            let configured = |file: &str| plan.writes.iter().any(|write| write.file == file);
+            legacy::fill_in(directory, dir, &above, configured)?;
+        }
+        if let Some(program) = &plan.device_program {
+            self.attach(program, &plan.devices_pointer)?;
+        }
+        Ok(warnings)
+    }
+
+    /// Writes values, and returns those that have no effect on this kernel.
+    pub(super) fn write_all(&self, writes: &[Write]) -> Result<Vec<Fault>> {
         let mut writer = Writer { open: self, file: None, warnings: Vec::new() };
         let mut again = Vec::new();
-        for write in &plan.writes {
+        for write in writes {
             match writer.write(write) {
                 Err(Errno::EINVAL) => again.push(write),
                 result => result.map_err(|errno| self.refused(write, errno))?,
@@ -46,17 +59,10 @@ impl Open {
         for write in again {
             writer.write(write).map_err(|errno| self.refused(write, errno))?;
         }
-        if let Some((directory, dir, above)) = cpuset {
-            let configured = |file: &str| plan.writes.iter().any(|write| write.file == file);
-            legacy::fill_in(directory, dir, &above, configured)?;
-        }
-        if let Some(program) = &plan.device_program {
-            self.attach(program, &plan.devices_pointer)?;
-        }
         Ok(writer.warnings)
     }
 
-    fn attach(&self, program: &[u8], pointer: &str) -> Result<()> {
+    pub(super) fn attach(&self, program: &[u8], pointer: &str) -> Result<()> {
         let Some((directory, dir)) = self.each().find(|(d, _)| !d.place.is_legacy()) else {
             return Ok(());
         };
@@ -80,7 +86,7 @@ impl Open {
 }
 
 /// The controllers of cgroup v2 whose files the plan writes.
-fn needed(plan: &CgroupPlan, place: usize) -> Vec<&str> {
+pub(super) fn needed(plan: &CgroupPlan, place: usize) -> Vec<&str> {
     let writes = plan.writes.iter().filter(|write| write.place == place);
     writes.filter_map(|write| Some(write.file.split_once('.')?.0)).collect()
 }

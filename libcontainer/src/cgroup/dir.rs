@@ -71,6 +71,11 @@ impl Dir {
         }
     }
 
+    /// A file for reading.
+    pub(super) fn readable(&self, file: &str) -> nix::Result<OwnedFd> {
+        self.below(file, OFlag::O_RDONLY)
+    }
+
     /// A file for writing.
     pub(super) fn writable(&self, file: &str) -> nix::Result<OwnedFd> {
         self.below(file, OFlag::O_WRONLY)
@@ -83,7 +88,7 @@ impl Dir {
 
     /// Reads a file, without the line's end.
     pub(super) fn read(&self, file: &str) -> nix::Result<String> {
-        let fd = self.below(file, OFlag::O_RDONLY)?;
+        let fd = self.readable(file)?;
         let (mut bytes, mut buf) = (Vec::new(), [0; 4096]);
         loop {
             match read(&fd, &mut buf) {

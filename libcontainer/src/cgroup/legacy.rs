@@ -11,6 +11,8 @@ use crate::error::Result;
 use crate::host::cgroups::{join, parent};
 use crate::task::cgroup::Place;
 
+/// The freezer's file.
+pub(super) const FREEZER: &str = "freezer.state";
 /// The files that must not be empty.
 const CPUSET: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
 
@@ -54,12 +56,12 @@ pub(super) fn fill_in(
 
 /// Whether the freezer stops what is in this cgroup.
 pub(super) fn is_frozen(dir: &Dir) -> bool {
-    dir.read("freezer.state").is_ok_and(|state| state != "THAWED")
+    dir.read(FREEZER).is_ok_and(|state| state != "THAWED")
 }
 
 /// Asks the freezer to stop or to go on; a cgroup that is gone has nothing to stop.
 pub(super) fn freeze(dir: &Dir, freeze: bool) -> nix::Result<()> {
-    match dir.write("freezer.state", if freeze { "FROZEN" } else { "THAWED" }) {
+    match dir.write(FREEZER, if freeze { "FROZEN" } else { "THAWED" }) {
         Err(Errno::ENOENT | Errno::ENODEV) => Ok(()),
         result => result,
     }

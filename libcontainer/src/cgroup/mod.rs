@@ -17,12 +17,14 @@ mod apply;
 mod device_program;
 mod dir;
 mod enter;
+mod freeze;
 mod legacy;
 mod prepare;
 mod processes;
 mod record;
 mod remove;
 mod unified;
+mod update;
 mod usage;
 
 use std::os::fd::OwnedFd;

@@ -1,18 +1,16 @@
-//! The processes of a cgroup: listed, killed, frozen and thawed.
+//! The processes of a cgroup: listed and killed.
 //!
 //! A pid that was read may belong to somebody else a moment later, so signals go by pidfd, and only
 //! to processes that were in the cgroup both before and after their pidfd was opened. This process
 //! is never killed by its own hand.
 
 use std::collections::BTreeSet;
-use std::thread::sleep;
-use std::time::Duration;
 
 use libcontainer_init::sys::pidfd;
 use nix::errno::Errno;
 
 use super::dir::Dir;
-use super::{Cgroup, failed, legacy, unified};
+use super::{Cgroup, failed, unified};
 use crate::error::Result;
 use crate::task::cgroup::Place;
 
@@ -74,38 +72,6 @@ impl Cgroup {
         self.thaw()
     }
 
-    /// Whether the container is frozen, by itself or with a cgroup above it.
-    pub fn frozen(&self) -> bool {
-        let frozen = |place: &Place| {
-            let Ok(dir) = Dir::open(&place.dir()) else { return false };
-            if place.is_legacy() { legacy::is_frozen(&dir) } else { unified::is_frozen(&dir) }
-        };
-        self.freezers().any(frozen)
-    }
-
-    /// Lets a frozen container go on.
-    ///
-    /// # Errors
-    /// The kernel refuses; a cgroup that is gone is no error.
-    pub fn thaw(&self) -> Result<()> {
-        for place in self.freezers() {
-            let thawed = match Dir::open(&place.dir()) {
-                Ok(dir) if place.is_legacy() => legacy::freeze(&dir, false),
-                Ok(dir) => unified::thaw(&dir),
-                Err(Errno::ENOENT | Errno::ENODEV) => Ok(()),
-                Err(errno) => Err(errno),
-            };
-            thawed.map_err(|errno| failed("thaw", place, errno))?;
-        }
-        Ok(())
-    }
-
-    fn freezers(&self) -> impl Iterator<Item = &Place> {
-        let freezes =
-            |p: &&Place| !p.is_legacy() || p.controllers.iter().any(|name| name == "freezer");
-        self.directories.iter().map(|directory| &directory.place).filter(freezes)
-    }
-
     /// The hierarchy that tells who is in the container: v2, which can also kill, or else the
     /// freezer's. `None` when the cgroup is gone.
     fn census(&self) -> Result<Option<(&Place, Dir)>> {
@@ -119,27 +85,5 @@ impl Cgroup {
             Err(Errno::ENOENT | Errno::ENODEV) => Ok(None),
             Err(errno) => Err(failed("open", place, errno)),
         }
-    }
-
-    /// Does something while the v1 freezer stops the container, so that nothing forks meanwhile.
-    /// Without a freezer, or when it takes too long, it is done all the same.
-    fn stopped(&self, action: impl FnOnce() -> nix::Result<()>) -> nix::Result<()> {
-        const TRIES: u32 = 40;
-        const PAUSE: Duration = Duration::from_micros(500);
-        let freezer = self.holding("freezer").filter(|place| place.is_legacy());
-        let Some(freezer) = freezer.and_then(|place| Dir::open(&place.dir()).ok()) else {
-            return action();
-        };
-        if legacy::freeze(&freezer, true).is_ok() {
-            for _ in 0..TRIES {
-                match freezer.read("freezer.state").as_deref() {
-                    Ok("FREEZING") => sleep(PAUSE),
-                    _ => break,
-                }
-            }
-        }
-        let done = action();
-        legacy::freeze(&freezer, false)?;
-        done
     }
 }

@@ -13,6 +13,10 @@ use crate::host::cgroups::{join, parent};
 use crate::task::cgroup::Place;
 
 const CONTROL: &str = "cgroup.subtree_control";
+/// The file that tells of changes by events, poll(2).
+pub(super) const EVENTS: &str = "cgroup.events";
+/// The freezer's file.
+pub(super) const FREEZE: &str = "cgroup.freeze";
 
 /// Enables the controllers of a place in every directory above it.
 ///
@@ -98,16 +102,21 @@ pub(super) fn mode(dir: &Dir) -> Option<String> {
     dir.read("cgroup.type").ok().filter(|mode| mode != "domain")
 }
 
-/// Whether this cgroup, or one above it, is frozen, or about to be.
-pub(super) fn is_frozen(dir: &Dir) -> bool {
-    let holds =
-        |file: &str, line: &str| dir.read(file).is_ok_and(|text| text.lines().any(|l| l == line));
-    holds("cgroup.events", "frozen 1") || holds("cgroup.freeze", "1")
+/// Whether this text of [`EVENTS`] says that everything stands still, by the cgroup's own freezer or
+/// by one above it.
+pub(super) fn tells_frozen(events: &str) -> bool {
+    events.lines().any(|line| line == "frozen 1")
 }
 
-/// Lets go on what is in this cgroup.
-pub(super) fn thaw(dir: &Dir) -> nix::Result<()> {
-    match dir.write("cgroup.freeze", "0") {
+/// Whether this cgroup, or one above it, is frozen, or about to be.
+pub(super) fn is_frozen(dir: &Dir) -> bool {
+    dir.read(EVENTS).is_ok_and(|text| tells_frozen(&text))
+        || dir.read(FREEZE).is_ok_and(|text| text == "1")
+}
+
+/// Asks the freezer to stop or to go on; a cgroup that is gone has nothing to stop.
+pub(super) fn freeze(dir: &Dir, freeze: bool) -> nix::Result<()> {
+    match dir.write(FREEZE, if freeze { "1" } else { "0" }) {
         Err(Errno::ENOENT | Errno::ENODEV) => Ok(()),
         result => result,
     }

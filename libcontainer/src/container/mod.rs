@@ -15,6 +15,7 @@ mod link;
 mod mappings;
 mod mounts;
 mod pass;
+mod pause;
 mod perform;
 mod process;
 mod record;
@@ -24,6 +25,7 @@ mod start;
 mod state;
 mod status;
 mod time;
+mod update;
 mod wait;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

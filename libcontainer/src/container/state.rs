@@ -25,11 +25,10 @@ impl Container {
         if !is_alive(init) {
             return Ok(Status::Stopped);
         }
-        if self.waits_for_start(init.pid) {
-            return Ok(Status::Created);
+        if self.record.cgroup.as_ref().is_some_and(crate::cgroup::Cgroup::frozen) {
+            return Ok(Status::Paused);
         }
-        let frozen = self.record.cgroup.as_ref().is_some_and(crate::cgroup::Cgroup::frozen);
-        Ok(if frozen { Status::Paused } else { Status::Running })
+        Ok(if self.waits_for_start(init.pid) { Status::Created } else { Status::Running })
     }
 
     /// Whether the process has not executed the container's program yet: it is still init, and the

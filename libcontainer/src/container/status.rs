@@ -39,6 +39,9 @@ pub(super) enum Verb {
     Start,
     Kill,
     Exec,
+    Pause,
+    Resume,
+    Update,
     Delete,
 }
 
@@ -49,8 +52,11 @@ impl Verb {
         match (self, status) {
             (Self::Start, Created) | (Self::Delete, Stopped) => true,
             (Self::Kill, Creating | Created | Running | Paused) => true,
-            (Self::Exec, Created | Running) => true,
-            (Self::Exec, Creating | Paused | Stopped) => false,
+            (Self::Exec | Self::Pause, Created | Running) | (Self::Resume, Paused) => true,
+            (Self::Exec | Self::Pause, Creating | Paused | Stopped) => false,
+            (Self::Update, Created | Running | Paused) => true,
+            (Self::Update, Creating | Stopped) => false,
+            (Self::Resume, Creating | Created | Running | Stopped) => false,
             (Self::Start, Creating | Running | Paused | Stopped) => false,
             (Self::Kill, Stopped) => false,
             (Self::Delete, Creating | Created | Running | Paused) => false,
@@ -64,7 +70,12 @@ impl Verb {
         }
         let message = match (self, status) {
             // Engines look for these words.
-            (Self::Kill, _) => "container not running".to_owned(),
+            (Self::Kill, _) | (Self::Pause | Self::Update, Status::Stopped) => {
+                "container not running".to_owned()
+            }
+            (Self::Pause, _) => format!("cannot pause container \"{id}\": it is {status}"),
+            (Self::Update, _) => format!("cannot update container \"{id}\": it is {status}"),
+            (Self::Resume, _) => "container not paused".to_owned(),
             (Self::Start, Status::Running | Status::Paused) => {
                 format!("cannot start container \"{id}\": it is {status} already")
             }

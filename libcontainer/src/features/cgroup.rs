@@ -50,7 +50,8 @@ pub fn plan(
     None
 }
 
-fn limits(resources: &Resources, sheet: &mut Sheet<'_>) {
+/// Everything but the devices and the files that are written as they are.
+pub(super) fn limits(resources: &Resources, sheet: &mut Sheet<'_>) {
     if let Some(cpu) = &resources.cpu {
         match sheet.section("cpuset", "cpuset", "cpu") {
             (Kind::Legacy, mut section) => resources_v1::cpuset(cpu, &mut section),

@@ -169,6 +169,29 @@ impl Filter {
             .chain(exceptions.map(move |(device, access)| (exception, line(*device, *access))))
     }
 
+    /// The lines that turn another filter into this one: what is allowed from now on, then what no
+    /// longer is. `None` where the default is another, which is set only by giving up all exceptions.
+    pub(super) fn changes(&self, from: &Self) -> Option<Vec<(&'static str, String)>> {
+        let (add, take_away) = match (self.allow, from.allow) {
+            (false, false) => ("devices.allow", "devices.deny"),
+            (true, true) => ("devices.deny", "devices.allow"),
+            _ => return None,
+        };
+        let more = self.exceptions.iter().map(|(device, access)| (add, line(*device, *access)));
+        let gone = from.exceptions.iter().filter_map(|(device, access)| {
+            let rest = access & !self.exceptions.get(device).copied().unwrap_or(0);
+            (rest != 0).then(|| (take_away, line(*device, rest)))
+        });
+        let (mut lines, gone): (Vec<_>, Vec<_>) = (more.collect(), gone.collect());
+        if self.allow {
+            // Here an exception is a denial: what is given back comes first.
+            lines.splice(0..0, gone);
+        } else {
+            lines.extend(gone);
+        }
+        Some(lines)
+    }
+
     /// The filter as a program of the type BPF_PROG_TYPE_CGROUP_DEVICE: 1 allows, 0 denies.
     pub(super) fn program(&self) -> Vec<u8> {
         let mut code = Assembler::default();

@@ -15,7 +15,7 @@
 //! | `devices` | `/linux/devices` | Device, Link, Bind | mknod(2) |
 //! | `masked_paths` | `/linux/maskedPaths`, `/linux/readonlyPaths` | Mask, ReadonlyPath | mount_setattr(2) |
 //! | `sysctl` | `/linux/sysctl` | Sysctl | proc(5) |
-//! | `cgroup`, `cgroup_sheet`, `cgroup_entry`, `resources_v1`, `resources_v2`, `cgroup_devices` | `/linux/resources`, `/linux/cgroupsPath` | MakeCgroups, LimitCgroups, EnterCgroups | cgroups(7) |
+//! | `cgroup`, `cgroup_sheet`, `cgroup_entry`, `resources_v1`, `resources_v2`, `resources_update`, `cgroup_devices` | `/linux/resources`, `/linux/cgroupsPath` | MakeCgroups, LimitCgroups, EnterCgroups | cgroups(7) |
 //! | `process` | `/process` args, env, cwd, umask | WorkingDir, Home, FindProgram, Exec | execve(2) |
 //! | `user` | `/process/user` | User, StdioOwner, Umask | setresuid(2) |
 //! | `capabilities` | `/process/capabilities` | BoundingSet, Capabilities, NoNewPrivileges | capabilities(7) |
@@ -47,6 +47,7 @@ pub mod mounts;
 pub mod namespaces;
 pub mod process;
 pub mod refused;
+pub mod resources_update;
 pub mod resources_v1;
 pub mod resources_v2;
 pub mod rootfs;

@@ -22,6 +22,33 @@ pub struct CgroupPlan {
     pub devices_pointer: String,
 }
 
+/// A change of a cgroup that a container is in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CgroupUpdate {
+    /// What is written, and the program that decides about devices from now on. Nothing is made.
+    pub plan: CgroupPlan,
+    /// Device rules of cgroup v1, written last; and those that restore what was before.
+    pub devices: Vec<Write>,
+    /// See [`CgroupUpdate::devices`].
+    pub devices_before: Vec<Write>,
+    /// Whether the container must stand still while its device rules change, as they are given up
+    /// for a moment.
+    pub standstill: bool,
+    /// A limit that must not be below what is used.
+    pub ceiling: Option<Ceiling>,
+}
+
+/// A limit of memory that is compared with the usage first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ceiling {
+    /// The directory of the cgroup.
+    pub dir: PathBuf,
+    /// The limit, in bytes.
+    pub bytes: u64,
+    /// JSON pointer to what asked for it.
+    pub pointer: String,
+}
+
 /// Which version of cgroups a hierarchy has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

@@ -11,10 +11,13 @@ pub(crate) mod help;
 pub(crate) mod kill;
 pub(crate) mod list;
 pub(crate) mod mounts;
+pub(crate) mod pause;
+pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod spec;
 pub(crate) mod start;
 pub(crate) mod state;
+pub(crate) mod update;
 pub(crate) mod version;
 pub(crate) mod wait;
 
