@@ -98,7 +98,9 @@ fn a_paused_container_survives_every_verb() {
     container.call(&["pause"]).ok();
     let stopped_at = later(&count);
     container.kill("WINCH").ok();
-    container.call(&["update", "--cpu-share", "512"]).ok();
+    if Layout::here().has("cpu") {
+        container.call(&["update", "--cpu-share", "512"]).ok();
+    }
     for verb in ["start", "pause", "delete"] {
         container.call(&[verb]).refused();
     }

@@ -41,7 +41,7 @@ impl Open {
             legacy::fill_in(directory, dir, &above, configured)?;
         }
         if let Some(program) = &plan.device_program {
-            self.attach(program, &plan.devices_pointer)?;
+            self.attach(program, &plan.devices_pointer, true)?;
         }
         Ok(warnings)
     }
@@ -62,11 +62,13 @@ impl Open {
         Ok(writer.warnings)
     }
 
-    pub(super) fn attach(&self, program: &[u8], pointer: &str) -> Result<()> {
+    /// Attaches the program that decides about devices. Before a container is there, a directory
+    /// that was `made` for it has none.
+    pub(super) fn attach(&self, program: &[u8], pointer: &str, made: bool) -> Result<()> {
         let Some((directory, dir)) = self.each().find(|(d, _)| !d.place.is_legacy()) else {
             return Ok(());
         };
-        let new = directory.made > 0;
+        let new = made && directory.made > 0;
         device_program::attach(&directory.place, dir, program, new)
             .map_err(|error| error.pointer_is(pointer))
     }

@@ -51,7 +51,7 @@ fn check(ceiling: &Ceiling) -> Result<()> {
 impl Open {
     fn change_devices(&self, update: &CgroupUpdate) -> Result<()> {
         if let Some(program) = &update.plan.device_program {
-            self.attach(program, &update.plan.devices_pointer)?;
+            self.attach(program, &update.plan.devices_pointer, false)?;
         }
         if update.devices.is_empty() {
             return Ok(());

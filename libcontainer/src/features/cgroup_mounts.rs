@@ -7,7 +7,7 @@
 
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::mount::ATTR_RDONLY;
-use libcontainer_init::sys::namespace::NEWCGROUP;
+use libcontainer_init::sys::namespace::{NEWCGROUP, NEWUSER};
 use libcontainer_init::wire::{List, Numbers, Slot, Str};
 
 use crate::config::{Config, Mount, MountKind};
@@ -26,7 +26,7 @@ const HOST: &str = "/sys/fs/cgroup";
 /// The runtime copies the container's own directories of v1, for [`attach`]. A container without
 /// cgroups of its own sees the host's, read-only (CVE-2023-25809).
 pub fn open(config: &Config, steps: &mut Steps) {
-    if wanted(config) && config.cgroup.is_none() {
+    if wanted(config) && sees_hosts(config) {
         let into = steps.slot(HOST);
         steps.open_tree("/mounts", HOST.into(), true, into);
     }
@@ -40,14 +40,22 @@ pub fn open(config: &Config, steps: &mut Steps) {
     }
 }
 
+/// Whether it is a copy of the host's mount: for a container without cgroups of its own, and for one
+/// with a user namespace whose cgroup namespace is the host's, which may not mount cgroup v2.
+fn sees_hosts(config: &Config) -> bool {
+    let may_mount = config.namespaces.has(NEWCGROUP) || !config.namespaces.has(NEWUSER);
+    config.cgroup.as_ref().is_none_or(|plan| plan.legacy().next().is_none() && !may_mount)
+}
+
 fn legacy_places(config: &Config) -> Vec<Place> {
     config.cgroup.iter().flat_map(CgroupPlan::legacy).cloned().collect()
 }
 
 /// Init mounts them.
 pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount) {
-    if config.cgroup.is_none() {
-        attach_hosts(steps, mount);
+    if sees_hosts(config) {
+        let readonly = if config.cgroup.is_none() { ATTR_RDONLY } else { 0 };
+        attach_hosts(steps, mount, readonly);
         return;
     }
     let places = legacy_places(config);
@@ -77,15 +85,15 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount) {
     }
 }
 
-fn attach_hosts(steps: &mut Steps, mount: &Mount) {
+fn attach_hosts(steps: &mut Steps, mount: &Mount, readonly: u32) {
     let Some(tree) = slot_of(steps, HOST) else { return };
     let step = Step::Bind {
         tree,
         target: steps.text(&mount.pointer, &mount.target),
         set: 0,
         clear: 0,
-        set_all: mount.attributes.set | ATTR_RDONLY,
-        clear_all: mount.attributes.clear & !ATTR_RDONLY,
+        set_all: mount.attributes.set | readonly,
+        clear_all: mount.attributes.clear & !readonly,
         slave: true,
         propagation: Numbers::default(),
         flags: mount.flags,
