@@ -4,6 +4,7 @@
 //! are. Features write them, `container` performs them, `plan::explain` prints them.
 
 pub mod cgroup;
+pub mod systemd;
 
 use std::path::PathBuf;
 
