@@ -20,6 +20,9 @@ pub struct Options {
     pub listen_fds: u32,
     /// Who manages cgroups.
     pub cgroup_manager: CgroupManager,
+    /// The addresses of the bus of the user whose systemd does so (D-Bus Specification, "Server
+    /// Addresses"); the system's systemd if there are none.
+    pub user_bus: Option<String>,
 }
 
 /// Who manages the container's cgroups.
@@ -28,6 +31,8 @@ pub enum CgroupManager {
     /// This library, by the files of cgroupfs.
     #[default]
     Cgroupfs,
+    /// systemd, which gives the container a scope, and this library within that.
+    Systemd,
     /// Nobody: the container stays in the caller's cgroups, and limits are refused.
     Disabled,
 }

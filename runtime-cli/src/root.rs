@@ -9,7 +9,7 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use libcontainer::Error;
+use libcontainer::{CgroupManager, Error};
 use nix::unistd::Uid;
 
 use crate::args::globals::Globals;
@@ -79,6 +79,25 @@ impl StateRoot {
                     .path(&self.path)
             })
     }
+}
+
+/// The addresses of the bus of the user's systemd, for a caller that is rootless: the system's
+/// would make nothing for it.
+pub(crate) fn user_bus(globals: &Globals) -> Option<String> {
+    let rootless = match globals.rootless {
+        Rootless::Yes => true,
+        Rootless::No => false,
+        Rootless::Auto => !Uid::effective().is_root() || in_user_namespace(),
+    };
+    if !rootless || globals.cgroup_manager != CgroupManager::Systemd {
+        return None;
+    }
+    let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let named = text("DBUS_SESSION_BUS_ADDRESS");
+    let beside = text("XDG_RUNTIME_DIR")
+        .map(|dir| format!("unix:path={dir}/bus;unix:path={dir}/systemd/private"));
+    let addresses: Vec<String> = named.into_iter().chain(beside).collect();
+    Some(addresses.join(";"))
 }
 
 /// The default for this caller.

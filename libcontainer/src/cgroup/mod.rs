@@ -1,4 +1,4 @@
-//! A container's cgroup: made, limited, entered, asked, emptied and removed, without systemd.
+//! A container's cgroup: made, limited, entered, asked, emptied and removed.
 //!
 //! ```text
 //! Cgroup::survey(&plan)   looks; what it returns can be recorded before anything is made
@@ -11,7 +11,8 @@
 //! [`Cgroup::create`] is the first three in one. A [`Cgroup`] is the record of all this: plain data
 //! that goes into the container's state, and by which every later command finds the directories.
 //! The runtime never moves a process: that takes a lock of all processes' and a grace period.
-//! What is wanted comes from [`CgroupPlan`] alone; nothing here looks at a configuration.
+//! With systemd the first step is [`Survey::start_scope`]: systemd makes the directories that it
+//! knows, and moves init. What is wanted comes from [`CgroupPlan`] alone; nothing here looks at a configuration.
 
 mod apply;
 mod device_program;
@@ -23,6 +24,7 @@ mod prepare;
 mod processes;
 mod record;
 mod remove;
+mod systemd;
 mod unified;
 mod update;
 mod usage;
@@ -37,6 +39,7 @@ use dir::Dir;
 
 pub use enter::SubCgroup;
 pub use prepare::Survey;
+pub use systemd::Unit;
 pub use usage::Usage;
 
 /// The cgroup of a container, as it is recorded.
@@ -44,6 +47,8 @@ pub use usage::Usage;
 pub struct Cgroup {
     /// Its directory in each hierarchy.
     pub directories: Vec<Directory>,
+    /// The unit of systemd that it belongs to.
+    pub unit: Option<Unit>,
 }
 
 /// A container's directory in one hierarchy.

@@ -7,10 +7,13 @@
 use nix::errno::Errno;
 
 use super::dir::Dir;
-use super::{Cgroup, Directory, Open, failed, legacy, name, processes, remove, unified};
+use super::{
+    Cgroup, Directory, Open, Unit, failed, legacy, name, processes, remove, systemd, unified,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::cgroups::{join, parent};
 use crate::task::cgroup::{CgroupPlan, Place};
+use crate::task::systemd::Scope;
 
 const POINTER: &str = "/linux/cgroupsPath";
 
@@ -19,6 +22,7 @@ const POINTER: &str = "/linux/cgroupsPath";
 pub struct Survey {
     cgroup: Cgroup,
     above: Vec<Dir>,
+    scope: Option<Scope>,
 }
 
 impl Cgroup {
@@ -40,7 +44,9 @@ impl Cgroup {
             directories.push(Directory { place: place.clone(), made });
             above.push(dir);
         }
-        Ok(Survey { cgroup: Self { directories }, above })
+        let scope = plan.scope.clone();
+        let unit = scope.as_ref().map(|s| Unit { name: s.unit.clone(), bus: s.bus.clone() });
+        Ok(Survey { cgroup: Self { directories, unit }, above, scope })
     }
 }
 
@@ -50,15 +56,30 @@ impl Survey {
         &self.cgroup
     }
 
+    /// Has systemd start a scope around a process, which so moves into its cgroup.
+    ///
+    /// # Errors
+    /// systemd is not there, or refuses; or it puts the scope elsewhere.
+    pub fn start_scope(&self, pid: i32) -> Result<()> {
+        let Some(scope) = &self.scope else { return Ok(()) };
+        let path = systemd::start(scope, pid)?;
+        match self.cgroup.directories.iter().find(|directory| directory.place.path != path) {
+            None => Ok(()),
+            Some(Directory { place, .. }) => {
+                Err(refused(place, &format!("systemd has made {path} instead")))
+            }
+        }
+    }
+
     /// Makes the directories.
     ///
     /// # Errors
     /// One cannot be made, or somebody else began to use it meanwhile; those made are removed.
     pub fn prepare(self) -> Result<Open> {
-        let Self { mut cgroup, above } = self;
+        let Self { mut cgroup, above, scope } = self;
         let mut dirs = Vec::new();
         for (directory, above) in cgroup.directories.iter_mut().zip(above) {
-            match make(directory, above) {
+            match make(directory, above, scope.is_some()) {
                 Ok(dir) => dirs.push(dir),
                 Err(error) => {
                     remove::undo(&cgroup);
@@ -92,8 +113,9 @@ fn existing(above: &Dir, place: &Place) -> Result<Option<Dir>> {
     }
 }
 
-/// Makes one directory and those above it that are missing.
-fn make(directory: &mut Directory, above: Dir) -> Result<Dir> {
+/// Makes one directory and those above it that are missing. That of a scope may be there with init
+/// in it, and goes with the container all the same.
+fn make(directory: &mut Directory, above: Dir, scope: bool) -> Result<Dir> {
     /// Another container's removal may take a directory away between two steps here, again.
     const TRIES: usize = 64;
     let mut found = Some((above, directory.made.saturating_sub(1)));
@@ -107,7 +129,9 @@ fn make(directory: &mut Directory, above: Dir) -> Result<Dir> {
             Err(Errno::ENOENT | Errno::ENODEV) => {}
             Err(errno) => return Err(failed("make", &directory.place, errno).pointer_is(POINTER)),
             Ok((leaf, new)) => {
-                if !new {
+                if !new && scope {
+                    directory.made = 1;
+                } else if !new {
                     directory.made = 0;
                     check_free(&leaf, &directory.place)?;
                 }

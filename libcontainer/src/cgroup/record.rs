@@ -5,19 +5,30 @@
 
 use serde_json::{Value, json};
 
-use super::{Cgroup, Directory};
+use super::{Cgroup, Directory, Unit};
 use crate::task::cgroup::{Kind, Place};
 
 impl Cgroup {
     /// The record.
     pub fn to_json(&self) -> Value {
-        self.directories.iter().map(write).collect()
+        let unit = self.unit.as_ref().map(|unit| json!({ "name": unit.name, "bus": unit.bus }));
+        json!({
+            "directories": self.directories.iter().map(write).collect::<Value>(),
+            "unit": unit,
+        })
     }
 
     /// Reads a record; `None` if it is none.
     pub fn from_json(value: &Value) -> Option<Self> {
-        let directories = value.as_array()?.iter().map(read).collect::<Option<_>>()?;
-        Some(Self { directories })
+        let directories = value.get("directories")?.as_array()?;
+        let unit = match value.get("unit")? {
+            Value::Null => None,
+            unit => Some(Unit {
+                name: unit.get("name")?.as_str()?.to_owned(),
+                bus: unit.get("bus")?.as_str().map(str::to_owned),
+            }),
+        };
+        Some(Self { directories: directories.iter().map(read).collect::<Option<_>>()?, unit })
     }
 }
 
@@ -62,13 +73,16 @@ mod tests {
             path: path.to_owned(),
             controllers: vec!["memory".to_owned()],
         };
-        Cgroup { directories: vec![Directory { place, made }] }
+        Cgroup { directories: vec![Directory { place, made }], unit: None }
     }
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        let cgroup = example("/a/b", 2);
-        assert_eq!(Cgroup::from_json(&cgroup.to_json()), Some(cgroup));
+        let mut cgroup = example("/a/b", 2);
+        for bus in [None, Some("unix:path=/run/user/1000/bus".to_owned())] {
+            assert_eq!(Cgroup::from_json(&cgroup.to_json()).as_ref(), Some(&cgroup));
+            cgroup.unit = Some(Unit { name: "a-b.scope".to_owned(), bus });
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::dir::Dir;
-use super::{Cgroup, Directory, failed, legacy, name, processes};
+use super::{Cgroup, Directory, failed, legacy, name, processes, systemd};
 use crate::error::{Error, Result};
 use crate::host::cgroups::{join, parent};
 use crate::task::cgroup::Place;
@@ -27,6 +27,11 @@ impl Cgroup {
     /// # Errors
     /// A directory cannot be removed; the others are.
     pub fn remove(&self) -> Result<()> {
+        if let Some(unit) = &self.unit {
+            // systemd would wait for processes that do not mind its SIGTERM.
+            self.kill()?;
+            systemd::stop(unit)?;
+        }
         let deadline = Instant::now() + PATIENCE;
         let mut pause = FIRST_PAUSE;
         let mut left: Vec<&Directory> = self.directories.iter().collect();

@@ -6,7 +6,7 @@
 use nix::errno::Errno;
 
 use super::dir::Dir;
-use super::{Cgroup, Open, apply, unified};
+use super::{Cgroup, Open, apply, systemd, unified};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::task::cgroup::{Ceiling, CgroupUpdate, OnMissing, Write};
 
@@ -28,7 +28,18 @@ impl Cgroup {
         let before: Vec<Write> = update.plan.writes.iter().filter_map(|w| open.now(w)).collect();
         open.write_all(&update.plan.writes)
             .and_then(|warnings| open.change_devices(update).map(|()| warnings))
+            .and_then(|warnings| self.change_unit(update, &open).map(|()| warnings))
             .inspect_err(|_| open.restore(&before))
+    }
+}
+
+impl Cgroup {
+    /// systemd would take back later what it does not know. It rounds, and so the files have the
+    /// last word.
+    fn change_unit(&self, update: &CgroupUpdate, open: &Open) -> Result<()> {
+        let Some(unit) = &self.unit else { return Ok(()) };
+        systemd::change(unit, &update.properties)?;
+        open.write_all(&update.plan.writes).map(drop)
     }
 }
 

@@ -77,6 +77,7 @@ impl<'a> Creation<'a> {
             lock: None,
             survey: None,
             cgroup: None,
+            scope_started: false,
             warnings: plan.warnings().to_vec(),
             launch,
         }
@@ -98,7 +99,10 @@ impl<'a> Creation<'a> {
     fn undo(&mut self, hook_failed: bool) {
         self.launch.kill_init();
         // Only what was made: a cgroup that was found in use is somebody else's.
-        let cgroup = self.cgroup.take().map(|open| open.cgroup().clone());
+        let cgroup = match self.cgroup.take() {
+            Some(open) => Some(open.cgroup().clone()),
+            None => self.record.cgroup.take().filter(|_| self.scope_started),
+        };
         if let Some(cgroup) = cgroup
             && let Err(error) = remove_cgroup(&cgroup)
         {

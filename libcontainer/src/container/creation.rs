@@ -28,6 +28,8 @@ pub(super) struct Creation<'a> {
     /// Cgroups that were looked for and not made yet.
     pub(super) survey: Option<crate::cgroup::Survey>,
     pub(super) cgroup: Option<crate::cgroup::Open>,
+    /// Whether systemd was asked for a scope: then it goes with what is in it, made or not.
+    pub(super) scope_started: bool,
     pub(super) warnings: Vec<Fault>,
     pub(super) launch: Launch,
 }
@@ -41,6 +43,7 @@ impl Actor for Creation<'_> {
         match task {
             Task::Record => self.claim(),
             Task::Listen { into } => self.listen_for_start(*into),
+            Task::StartScope => self.start_scope(),
             Task::MakeCgroups => self.make_cgroups(),
             Task::LimitCgroups => self.limit_cgroups(),
             Task::OpenCgroups { first, .. } => self.open_cgroups(*first),
@@ -82,6 +85,13 @@ impl Creation<'_> {
         let one = Backlog::new(1).map_err(fail)?;
         listen(&fd, one).map_err(fail)?;
         self.launch.fill(into, fd)
+    }
+
+    fn start_scope(&mut self) -> Result<()> {
+        let pid = self.launch.pid()?;
+        let survey = self.survey.as_ref();
+        self.scope_started = true;
+        survey.map_or(Ok(()), |survey| survey.start_scope(pid))
     }
 
     fn make_cgroups(&mut self) -> Result<()> {

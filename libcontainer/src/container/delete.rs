@@ -93,7 +93,7 @@ fn remove_by_config(id: &ContainerId, directory: &Directory) -> Result<()> {
     let Ok(plan) = Plan::create(&bundle, id, &Options::default(), &host) else { return Ok(()) };
     let places = plan.config.cgroup.map(|plan| plan.places).unwrap_or_default();
     let made = |place: Place| cgroup::Directory { place, made: 1 };
-    let cgroup = Cgroup { directories: places.into_iter().map(made).collect() };
+    let cgroup = Cgroup { directories: places.into_iter().map(made).collect(), unit: None };
     cgroup.kill()?;
     cgroup.remove()
 }

@@ -317,7 +317,12 @@ impl Record {
             "noNewKeyring": self.options.no_new_keyring,
             "preservedFds": self.options.preserved_fds,
             "listenFds": self.options.listen_fds,
-            "cgroupfs": self.options.cgroup_manager == CgroupManager::Cgroupfs,
+            "cgroupManager": match self.options.cgroup_manager {
+                CgroupManager::Cgroupfs => "cgroupfs",
+                CgroupManager::Systemd => "systemd",
+                CgroupManager::Disabled => "disabled",
+            },
+            "userBus": self.options.user_bus,
             "cgroup": self.cgroup.as_ref().map(Cgroup::to_json),
         })
     }
@@ -351,11 +356,13 @@ impl Record {
                 no_new_keyring: flag("noNewKeyring")?,
                 preserved_fds: number("preservedFds")?.try_into().ok()?,
                 listen_fds: number("listenFds")?.try_into().ok()?,
-                cgroup_manager: if flag("cgroupfs")? {
-                    CgroupManager::Cgroupfs
-                } else {
-                    CgroupManager::Disabled
+                cgroup_manager: match text("cgroupManager")?.as_str() {
+                    "cgroupfs" => CgroupManager::Cgroupfs,
+                    "systemd" => CgroupManager::Systemd,
+                    "disabled" => CgroupManager::Disabled,
+                    _ => return None,
                 },
+                user_bus: text("userBus"),
             },
             cgroup,
         })

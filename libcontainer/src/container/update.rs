@@ -30,6 +30,7 @@ impl Container {
             places: &places,
             cgroups: &host.cgroups,
             limited: host.euid != 0 || host.user_namespace,
+            scope: cgroup.unit.is_some(),
             before: &linux.resources.take().unwrap_or_default(),
         };
         let (mut faults, mut warnings) = (Vec::new(), Vec::new());

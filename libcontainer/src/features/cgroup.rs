@@ -5,8 +5,10 @@
 //! hybrid machine both are used. What no hierarchy can honour is a fault, or a warning where the
 //! runtime-spec leaves it open, and never nothing. [`crate::cgroup`] performs the outcome.
 
+use std::collections::BTreeMap;
+
 use super::cgroup_sheet::{PATH, RESOURCES, Sheet, clean};
-use super::{cgroup_devices, resources_v1, resources_v2};
+use super::{cgroup_devices, resources_v1, resources_v2, systemd};
 use crate::error::Fault;
 use crate::host::cgroups::Cgroups;
 use crate::spec::{Linux, Resources};
@@ -35,19 +37,75 @@ pub fn plan(
         "/".to_owned()
     });
     sheet.place(configured, &path, rootless);
-    let device_program = devices(resources, rootless, &mut sheet);
-    limits(resources, &mut sheet);
+    let plan = filled_in(resources, rootless, &mut sheet);
+    if plan.places.is_empty() {
+        if !rootless || configured.is_some() {
+            sheet.fault(PATH, "there are no cgroups on this machine");
+        }
+        return None;
+    }
+    Some(plan)
+}
+
+/// What is asked of systemd.
+#[derive(Debug)]
+pub struct ScopeWanted<'a> {
+    /// The address of the user's bus; none for the system's systemd.
+    pub bus: Option<String>,
+    /// The annotations of the configuration.
+    pub annotations: &'a BTreeMap<String, String>,
+    /// Whether the caller has no rights on cgroups of its own.
+    pub rootless: bool,
+}
+
+/// The cgroup of a container, made by systemd as that of a scope.
+pub fn plan_scope(
+    linux: &Linux,
+    id: &str,
+    cgroups: &Cgroups,
+    wanted: ScopeWanted<'_>,
+    faults: &mut Vec<Fault>,
+    warnings: &mut Vec<Fault>,
+) -> Option<CgroupPlan> {
+    let none = Resources::default();
+    let resources = linux.resources.as_ref().unwrap_or(&none);
+    let configured = linux.cgroups_path.as_deref().filter(|path| !path.is_empty());
+    let name = systemd::name(configured, id, wanted.rootless)
+        .map_err(|message| faults.push(Fault { pointer: PATH.to_owned(), message }))
+        .ok()?;
+    let mut sheet = Sheet { cgroups, places: Vec::new(), writes: Vec::new(), faults, warnings };
+    let path = systemd::root(cgroups, wanted.bus.is_some()) + &name.path();
+    sheet.place(Some(&path), &path, wanted.rootless);
+    let mut plan = filled_in(resources, wanted.rootless, &mut sheet);
+    if plan.places.is_empty() {
+        sheet.fault(PATH, "there are no cgroups on this machine");
+        return None;
+    }
+    let mut limits = systemd::properties(&plan.writes);
+    if !wanted.rootless {
+        let pointer = format!("{RESOURCES}/devices");
+        let mut told = Vec::new(); // already
+        let filter =
+            cgroup_devices::filter(&resources.devices, &pointer, &mut told, &mut Vec::new());
+        limits.extend(systemd::devices(&filter, &pointer, faults));
+    }
+    plan.scope = Some(systemd::scope(name, id, wanted.bus, limits, wanted.annotations, faults));
+    Some(plan)
+}
+
+/// The resources, written on the sheet.
+fn filled_in(resources: &Resources, rootless: bool, sheet: &mut Sheet<'_>) -> CgroupPlan {
+    let device_program = devices(resources, rootless, sheet);
+    limits(resources, sheet);
     sheet.unified(resources);
     sheet.enable();
-    if !sheet.places.is_empty() {
-        let devices_pointer = format!("{RESOURCES}/devices");
-        let Sheet { places, writes, .. } = sheet;
-        return Some(CgroupPlan { places, writes, device_program, devices_pointer });
+    CgroupPlan {
+        places: std::mem::take(&mut sheet.places),
+        writes: std::mem::take(&mut sheet.writes),
+        device_program,
+        devices_pointer: format!("{RESOURCES}/devices"),
+        scope: None,
     }
-    if !rootless || configured.is_some() {
-        sheet.fault(PATH, "there are no cgroups on this machine");
-    }
-    None
 }
 
 /// Everything but the devices and the files that are written as they are.

@@ -48,6 +48,19 @@ pub(super) struct Filter {
     exceptions: BTreeMap<Device, Access>,
 }
 
+/// Devices that are allowed.
+#[derive(Debug)]
+pub(super) struct Allowed {
+    /// `block` or `char`.
+    pub(super) kind: &'static str,
+    /// `None` for any.
+    pub(super) major: Option<u32>,
+    /// `None` for any.
+    pub(super) minor: Option<u32>,
+    /// Letters out of `r`, `w` and `m`.
+    pub(super) access: String,
+}
+
 /// Compiles the rules. Faults and warnings point below `pointer`.
 pub(super) fn filter(
     rules: &[DeviceRule],
@@ -192,6 +205,15 @@ impl Filter {
         Some(lines)
     }
 
+    /// What is allowed; `None` where all is that is not denied.
+    pub(super) fn allowed(&self) -> Option<Vec<Allowed>> {
+        let exceptions = self.exceptions.iter().map(|((major, minor, kind), access)| {
+            let kind = if *kind == Kind::Block { "block" } else { "char" };
+            Allowed { kind, major: *major, minor: *minor, access: letters(*access) }
+        });
+        (!self.allow).then(|| exceptions.collect())
+    }
+
     /// The filter as a program of the type BPF_PROG_TYPE_CGROUP_DEVICE: 1 allows, 0 denies.
     pub(super) fn program(&self) -> Vec<u8> {
         let mut code = Assembler::default();
@@ -232,10 +254,12 @@ impl Filter {
 fn line((major, minor, kind): Device, access: Access) -> String {
     let number = |number: Option<u32>| number.map_or("*".to_owned(), |number| number.to_string());
     let kind = if kind == Kind::Block { 'b' } else { 'c' };
+    format!("{kind} {}:{} {}", number(major), number(minor), letters(access))
+}
+
+fn letters(access: Access) -> String {
     let letters = [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')];
-    let access: String =
-        letters.iter().filter(|(bit, _)| access & bit != 0).map(|(_, letter)| letter).collect();
-    format!("{kind} {}:{} {access}", number(major), number(minor))
+    letters.iter().filter(|(bit, _)| access & bit != 0).map(|(_, letter)| letter).collect()
 }
 
 /// Opcodes of eBPF, in the kernel's Documentation/bpf/standardization/instruction-set.rst.

@@ -20,10 +20,18 @@ use crate::task::cgroup::CgroupPlan;
 /// `/linux/resources` and `/linux/cgroupsPath`.
 pub fn check(cx: &mut Context<'_>) -> Option<CgroupPlan> {
     let rootless = cx.host.euid != 0 || cx.host.user_namespace;
-    let (linux, id) = (cx.linux, cx.id.as_str());
-    if cx.options.cgroup_manager == CgroupManager::Cgroupfs {
-        let cgroups = &cx.host.cgroups;
-        return cgroup::plan(linux, id, cgroups, rootless, &mut cx.faults, &mut cx.warnings);
+    let (linux, id, cgroups) = (cx.linux, cx.id.as_str(), &cx.host.cgroups);
+    let (faults, warnings) = (&mut cx.faults, &mut cx.warnings);
+    match cx.options.cgroup_manager {
+        CgroupManager::Disabled => {}
+        CgroupManager::Cgroupfs => {
+            return cgroup::plan(linux, id, cgroups, rootless, faults, warnings);
+        }
+        CgroupManager::Systemd => {
+            let (bus, annotations) = (cx.options.user_bus.clone(), &cx.spec.annotations);
+            let wanted = cgroup::ScopeWanted { bus, annotations, rootless };
+            return cgroup::plan_scope(linux, id, cgroups, wanted, faults, warnings);
+        }
     }
     if linux.cgroups_path.is_some() {
         cx.warn("/linux/cgroupsPath", "cgroups are disabled: the container stays in the caller's");
@@ -32,15 +40,24 @@ pub fn check(cx: &mut Context<'_>) -> Option<CgroupPlan> {
     cgroup::plan(&linux, id, &Cgroups::default(), true, &mut cx.faults, &mut cx.warnings)
 }
 
-/// Whether init is born in its cgroup.
+/// Whether init is born in its cgroup. A scope of systemd begins with a process that is there.
 pub fn born_inside(config: &Config) -> bool {
-    config.cgroup.as_ref().is_some_and(|plan| plan.unified().is_some())
+    let born = |plan: &CgroupPlan| plan.unified().is_some() && plan.scope.is_none();
+    config.cgroup.as_ref().is_some_and(born)
+}
+
+/// Whether systemd moves init into its cgroup.
+pub fn moved_inside(config: &Config) -> bool {
+    config.cgroup.as_ref().is_some_and(|plan| plan.scope.is_some())
 }
 
 /// The runtime makes the directories, so that a copy of them can be mounted, and writes limits.
 pub fn make(config: &Config, steps: &mut Steps) {
     if config.cgroup.is_some() {
         let pointer = "/linux/cgroupsPath";
+        if moved_inside(config) {
+            steps.runtime(pointer, Task::StartScope);
+        }
         steps.runtime(pointer, Task::MakeCgroups);
         // Also where no limit is configured: v1 cpusets are filled and v2 controllers enabled.
         steps.runtime("/linux/resources", Task::LimitCgroups);

@@ -9,6 +9,7 @@ use super::cgroup::limits;
 use super::cgroup_devices::{Filter, filter};
 use super::cgroup_sheet::{RESOURCES, Sheet};
 use super::resources_v1::given;
+use super::systemd;
 use crate::error::Fault;
 use crate::host::Cgroups;
 use crate::spec::{BlockIo, Cpu, Memory, Network, Pids, Resources};
@@ -25,6 +26,8 @@ pub struct Known<'a> {
     pub limited: bool,
     /// The resources so far.
     pub before: &'a Resources,
+    /// Whether the cgroup is that of a scope of systemd.
+    pub scope: bool,
 }
 
 /// The resources after an update, and what has to be written for them.
@@ -54,6 +57,9 @@ pub fn plan(
         },
         ..CgroupUpdate::default()
     };
+    if known.scope {
+        update.properties = systemd::properties(&update.plan.writes);
+    }
     if !new.devices.is_empty() {
         devices(known, &after, &mut update, faults, warnings);
     }
@@ -139,6 +145,9 @@ fn devices(
     };
     if known.limited {
         return tell(warnings, "device rules are not applied: only the host's root may");
+    }
+    if known.scope {
+        update.properties.extend(systemd::devices(&new, &pointer, faults));
     }
     let places = &update.plan.places;
     let legacy = |p: &Place| p.is_legacy() && p.controllers.iter().any(|c| c == "devices");
@@ -290,7 +299,8 @@ mod tests {
         let resources = |text: &str| Resources::parse(text.as_bytes()).unwrap();
         let places = try_plan(cgroups, Some("/c1"), before, false).plan.unwrap().places;
         let before = resources(before);
-        let known = Known { places: &places, cgroups, limited: false, before: &before };
+        let known =
+            Known { places: &places, cgroups, limited: false, before: &before, scope: false };
         let (mut faults, mut warnings) = (Vec::new(), Vec::new());
         let (after, update) = plan(&known, &resources(new), &mut faults, &mut warnings);
         let line = |write: &Write| write.to_string().replacen("write ", "", 1);

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use super::cgroup_devices::Filter;
+use super::cgroup_devices::{Allowed, Filter};
 use crate::error::Fault;
+use crate::host::Cgroups;
 use crate::task::cgroup::Write;
 use crate::task::systemd::{Property, Scope, Value};
 
@@ -77,6 +78,24 @@ fn directory(slice: &str) -> Option<String> {
     Some(path)
 }
 
+/// The cgroup of the systemd that is asked: the root of all hierarchies, or where a user's service
+/// manager is.
+pub(super) fn root(cgroups: &Cgroups, user: bool) -> String {
+    if !user {
+        return String::new();
+    }
+    let own = cgroups.unified.as_ref().map(|unified| unified.own.as_str());
+    let own = own.or(cgroups.legacy.first().map(|hierarchy| hierarchy.own.as_str()));
+    let mut path = String::new();
+    for name in own.unwrap_or_default().split('/').filter(|name| !name.is_empty()) {
+        path = format!("{path}/{name}");
+        if name.starts_with("user@") && name.ends_with(".service") {
+            return path;
+        }
+    }
+    String::new()
+}
+
 /// The scope of a container.
 pub(super) fn scope(
     name: Name,
@@ -135,8 +154,7 @@ fn annotated(name: &str, text: &str) -> Option<(String, Value)> {
         Value::Double(bits) => {
             let microseconds = f64::from_bits(bits) * 1e6;
             let valid = microseconds.is_finite() && microseconds >= 0.0;
-            return valid
-                .then(|| (format!("{stem}USec"), Value::Uint64(microseconds as u64)));
+            return valid.then(|| (format!("{stem}USec"), Value::Uint64(microseconds as u64)));
         }
         _ => return None,
     };
@@ -253,17 +271,14 @@ fn limit(value: &str) -> Option<Value> {
 /// than what was asked for.
 fn cpu_time(quota: &str, period: &str) -> Vec<(&'static str, Value)> {
     const PER_CENT: u64 = 10_000;
-    let Some(period) = period.parse().ok().filter(|period| *period > 0) else {
+    let Some(period) = period.parse::<u64>().ok().filter(|period| *period > 0) else {
         return Vec::new();
     };
     let time = match quota.parse::<u64>() {
         Ok(quota) => (quota.saturating_mul(1_000_000) / period).next_multiple_of(PER_CENT),
         Err(_) => u64::MAX,
     };
-    vec![
-        ("CPUQuotaPerSecUSec", Value::Uint64(time)),
-        ("CPUQuotaPeriodUSec", Value::Uint64(period)),
-    ]
+    vec![("CPUQuotaPerSecUSec", Value::Uint64(time)), ("CPUQuotaPeriodUSec", Value::Uint64(period))]
 }
 
 /// A list of CPUs or nodes as the bits of bytes, the lowest first.
@@ -298,7 +313,7 @@ pub(super) fn devices(filter: &Filter, pointer: &str, faults: &mut Vec<Fault>) -
         ];
     };
     let mut list = Vec::new();
-    for (kind, major, minor, access) in allowed {
+    for Allowed { kind, major, minor, access } in allowed {
         let node = match (major, minor) {
             (Some(major), Some(minor)) => {
                 let directory = if kind == "block" { "block" } else { "char" };
@@ -321,7 +336,6 @@ pub(super) fn devices(filter: &Filter, pointer: &str, faults: &mut Vec<Fault>) -
         property("DeviceAllow", entries(list), pointer),
     ]
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -353,8 +367,18 @@ mod tests {
     #[test]
     fn what_names_no_scope_is_refused() {
         for bad in [
-            "/a/b", "a:b", "a:b:c:d", "a:b:c", "a--b.slice:b:c", "-a.slice:b:c", "a-.slice:b:c",
-            "a/b.slice:b:c", "a.slice:b:", "a.slice:b:c/d", "a.slice:b:c d", "..slice/.slice:b:c",
+            "/a/b",
+            "a:b",
+            "a:b:c:d",
+            "a:b:c",
+            "a--b.slice:b:c",
+            "-a.slice:b:c",
+            "a-.slice:b:c",
+            "a/b.slice:b:c",
+            "a.slice:b:",
+            "a.slice:b:c/d",
+            "a.slice:b:c d",
+            "..slice/.slice:b:c",
         ] {
             assert!(path(bad).is_err(), "{bad}");
         }
@@ -395,16 +419,33 @@ mod tests {
 
     #[test]
     fn annotations_are_properties_with_typed_values() {
-        let of = |name: &str, text: &str| annotated(name, text).map(|(n, v)| format!("{n} {v} {}", v.signature()));
-        assert_eq!(of("CollectMode", "'inactive-or-failed'").unwrap(), "CollectMode inactive-or-failed s");
+        let of = |name: &str, text: &str| {
+            annotated(name, text).map(|(n, v)| format!("{n} {v} {}", v.signature()))
+        };
+        assert_eq!(
+            of("CollectMode", "'inactive-or-failed'").unwrap(),
+            "CollectMode inactive-or-failed s"
+        );
         assert_eq!(of("TimeoutStopUSec", "uint64 5").unwrap(), "TimeoutStopUSec 5 t");
         assert_eq!(of("TimeoutStopSec", "3").unwrap(), "TimeoutStopUSec 3000000 t");
         assert_eq!(of("TimeoutStopSec", "0.5").unwrap(), "TimeoutStopUSec 500000 t");
         assert_eq!(of("SendSIGHUP", "true").unwrap(), "SendSIGHUP true b");
-        assert_eq!(of("After", "['a.service', \"b,c.service\"]").unwrap(), "After a.service b,c.service as");
+        assert_eq!(
+            of("After", "['a.service', \"b,c.service\"]").unwrap(),
+            "After a.service b,c.service as"
+        );
         for (name, text) in [
-            ("A", ""), ("A", "yes"), ("A", "'a"), ("A", "['a', 1]"), ("A", "[]"), ("", "1"),
-            ("A B", "1"), ("XSec", "'a'"), ("XSec", "-1"), ("A", "uint32 -1"), ("A", "int32"),
+            ("A", ""),
+            ("A", "yes"),
+            ("A", "'a"),
+            ("A", "['a', 1]"),
+            ("A", "[]"),
+            ("", "1"),
+            ("A B", "1"),
+            ("XSec", "'a'"),
+            ("XSec", "-1"),
+            ("A", "uint32 -1"),
+            ("A", "int32"),
         ] {
             assert_eq!(of(name, text), None, "{name} {text}");
         }

@@ -216,7 +216,7 @@ impl<'a> Create<'a> {
         if self.cgroups_entered {
             return;
         }
-        if self.cgroups.1 > 0 {
+        if self.cgroups.1 > 0 || cgroup_entry::moved_inside(self.config) {
             self.await_cgroups();
         }
         cgroup_entry::enter(&mut self.steps, self.cgroups);

@@ -15,6 +15,7 @@ use crate::features::{affinity, capabilities, limits, namespaces};
 use crate::steps::{Action, Entry};
 use crate::task::Task;
 use crate::task::cgroup::DeviceProgram;
+use crate::task::systemd::Scope;
 
 impl Plan {
     /// The plan as text, a line for each step: number, who, where it comes from, what.
@@ -65,7 +66,9 @@ impl fmt::Display for Explained<'_> {
                 let pointer = if entry.pointer.is_empty() { "-" } else { &entry.pointer };
                 let text = words.entry(entry);
                 writeln!(f, "{number:4}  {actor:7}  {pointer:36}  {text}")?;
-                if let Action::Runtime(Task::MakeCgroups | Task::LimitCgroups) = entry.action {
+                if let Action::Runtime(Task::StartScope | Task::MakeCgroups | Task::LimitCgroups) =
+                    entry.action
+                {
                     words.cgroup_lines(f, &entry.action)?;
                 }
             }
@@ -138,6 +141,12 @@ impl<'a> Words<'a> {
     fn cgroup_lines(&self, f: &mut fmt::Formatter<'_>, action: &Action) -> fmt::Result {
         let Some(plan) = &self.plan.config.cgroup else { return Ok(()) };
         let indent = "";
+        if matches!(action, Action::Runtime(Task::StartScope)) {
+            for property in plan.scope.iter().flat_map(|scope| &scope.properties) {
+                writeln!(f, "{indent:53}{} {}", property.name, property.value)?;
+            }
+            return Ok(());
+        }
         if matches!(action, Action::Runtime(Task::MakeCgroups)) {
             for place in &plan.places {
                 writeln!(f, "{indent:53}{place}")?;
@@ -151,6 +160,10 @@ impl<'a> Words<'a> {
             writeln!(f, "{indent:53}{}", DeviceProgram(program))?;
         }
         Ok(())
+    }
+
+    fn scope(&self) -> Option<&Scope> {
+        self.plan.config.cgroup.as_ref()?.scope.as_ref()
     }
 
     fn task(&self, task: &Task) -> String {
@@ -171,6 +184,10 @@ impl<'a> Words<'a> {
             Task::ConnectConsole => "connect the console socket".to_owned(),
             Task::HandOver { count, .. } => format!("hand over {count} descriptors of the caller"),
             Task::Listen { .. } => "listen for the start".to_owned(),
+            Task::StartScope => match self.scope() {
+                Some(scope) => format!("start the scope {} in {}", scope.unit, scope.slice),
+                None => "start a scope".to_owned(),
+            },
             Task::MakeCgroups => "make the cgroups".to_owned(),
             Task::LimitCgroups => "set the limits of the cgroups".to_owned(),
             Task::OpenCgroups { count, .. } => format!("open {count} cgroups to enter"),

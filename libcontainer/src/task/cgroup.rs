@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::systemd::{Property, Scope};
 use crate::host::cgroups::join;
 
 /// The cgroup of a container.
@@ -20,6 +21,8 @@ pub struct CgroupPlan {
     pub device_program: Option<Vec<u8>>,
     /// Where the rules of that program stand in the configuration.
     pub devices_pointer: String,
+    /// The scope that the cgroup belongs to, where systemd makes it.
+    pub scope: Option<Scope>,
 }
 
 /// A change of a cgroup that a container is in.
@@ -36,6 +39,8 @@ pub struct CgroupUpdate {
     pub standstill: bool,
     /// A limit that must not be below what is used.
     pub ceiling: Option<Ceiling>,
+    /// The same as properties of the scope, where the container has one.
+    pub properties: Vec<Property>,
 }
 
 /// A limit of memory that is compared with the usage first.
@@ -216,7 +221,7 @@ mod tests {
             places: vec![place.clone()],
             writes: vec![write(OnMissing::Fail)],
             device_program: Some(vec![0; 16]),
-            devices_pointer: String::new(),
+            ..CgroupPlan::default()
         };
         assert_eq!(place.to_string(), "make /sys/fs/cgroup/a/b with cpu memory");
         assert_eq!(write(OnMissing::Fail).to_string(), "write memory.max 33554432");

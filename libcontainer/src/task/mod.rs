@@ -73,6 +73,8 @@ pub enum Task {
         /// For init.
         into: Slot,
     },
+    /// Asks systemd for a scope around init.
+    StartScope,
     /// Makes the container's cgroups.
     MakeCgroups,
     /// Writes the limits.
@@ -154,6 +156,7 @@ impl Task {
             Self::ConnectConsole => "ConnectConsole",
             Self::HandOver { .. } => "HandOver",
             Self::Listen { .. } => "Listen",
+            Self::StartScope => "StartScope",
             Self::MakeCgroups => "MakeCgroups",
             Self::LimitCgroups => "LimitCgroups",
             Self::OpenCgroups { .. } => "OpenCgroups",

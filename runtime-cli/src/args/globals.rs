@@ -31,10 +31,8 @@ pub(crate) struct Globals {
     pub(crate) log_format: LogFormat,
     /// Whether debug records are wanted.
     pub(crate) debug: bool,
-    /// Who makes the cgroup of a new container, unless it is systemd.
+    /// Who makes the cgroup of a new container.
     pub(crate) cgroup_manager: CgroupManager,
-    /// Whether systemd is to make it.
-    pub(crate) systemd: bool,
     /// Whether the caller is to be taken as rootless.
     pub(crate) rootless: Rootless,
 }
@@ -51,10 +49,10 @@ impl From<&Flags> for Globals {
             debug: flags.on(&table::DEBUG),
             cgroup_manager: match flags.word(&table::CGROUP_MANAGER) {
                 Some("disabled") => CgroupManager::Disabled,
+                Some("systemd") => CgroupManager::Systemd,
+                None if flags.on(&table::SYSTEMD_CGROUP) => CgroupManager::Systemd,
                 _ => CgroupManager::Cgroupfs,
             },
-            systemd: flags.on(&table::SYSTEMD_CGROUP)
-                || flags.word(&table::CGROUP_MANAGER) == Some("systemd"),
             rootless: match flags.word(&table::ROOTLESS) {
                 Some("true") => Rootless::Yes,
                 Some("false") => Rootless::No,

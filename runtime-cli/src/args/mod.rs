@@ -201,11 +201,6 @@ impl Line {
             return Ok(Request::Help(Some(command)));
         }
         count(command, &operands)?;
-        if self.globals.systemd {
-            let message = "cgroups by systemd are not supported yet: leave out --systemd-cgroup, \
-                           or use --cgroup-manager cgroupfs";
-            return Err(usage(message.to_owned()));
-        }
         Ok(Request::Perform(Invocation { globals: self.globals, command, flags, operands }))
     }
 }

@@ -115,7 +115,7 @@ pub(crate) static SYSTEMD_CGROUP: Flag =
 pub(crate) static CGROUP_MANAGER: Flag = flag(
     "cgroup-manager",
     Takes::OneOf(&["cgroupfs", "systemd", "disabled"]),
-    "who makes the cgroup of a new container (default: cgroupfs; systemd is not supported yet)",
+    "who makes the cgroup of a new container (default: cgroupfs)",
 );
 pub(crate) static ROOTLESS: Flag = flag(
     "rootless",

@@ -228,14 +228,15 @@ fn a_number_is_digits_and_fits() {
 }
 
 #[test]
-fn systemd_is_refused_in_every_way_to_ask_for_it_and_for_every_command() {
+fn systemd_is_asked_for_in_two_ways_and_for_every_command() {
     for flag in ["--systemd-cgroup", "--cgroup-manager=systemd"] {
         for command in ["create", "start", "delete"] {
-            let said = refusal(&[flag, command, "web"]);
-            assert!(said.starts_with("cgroups by systemd are not supported yet"), "{said}");
+            let globals = invocation(&[flag, command, "web"]).globals;
+            assert_eq!(globals.cgroup_manager, libcontainer::CgroupManager::Systemd);
         }
-        assert!(matches!(ask(&[flag, "--version"]), Ok(Request::Version)));
     }
+    let both = invocation(&["--systemd-cgroup", "--cgroup-manager=cgroupfs", "list"]).globals;
+    assert_eq!(both.cgroup_manager, libcontainer::CgroupManager::Cgroupfs);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::args::table::{
 };
 use crate::args::{Flags, Invocation};
 use crate::report::Failure;
-use crate::root::StateRoot;
+use crate::root::{StateRoot, user_bus};
 
 const CONSOLE_RULE: &str = "\
 The configuration decides about the terminal: with process.terminal true a container that is not \
@@ -74,6 +74,7 @@ pub(super) fn create(
         preserved_fds,
         listen_fds,
         cgroup_manager: invocation.globals.cgroup_manager,
+        user_bus: user_bus(&invocation.globals),
     };
     let attachments = Attachments {
         console,

@@ -7,6 +7,7 @@ use libcontainer::{Bundle, ContainerId, Host, Options, Plan};
 use crate::args::Invocation;
 use crate::args::table::{Command, Example, Flag, NO_PIVOT, Operand, Takes, flag};
 use crate::report::{self, Failure};
+use crate::root::user_bus;
 
 pub(crate) static EXPLAIN_FORMAT: Flag =
     flag("format", Takes::OneOf(&["text", "json"]), "how to write the plan (default: text)");
@@ -41,6 +42,7 @@ fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let options = Options {
         no_pivot: flags.on(&NO_PIVOT),
         cgroup_manager: invocation.globals.cgroup_manager,
+        user_bus: user_bus(&invocation.globals),
         ..Options::default()
     };
     let host = Host::probe()?;

@@ -50,9 +50,13 @@ impl Bus {
         }
         Err(match why {
             Some((address, error)) => {
-                Error::io(format!("cannot connect to the message bus at {address}"), &error)
+                Error::io(format!("cannot ask systemd: no message bus at {address}"), &error)
             }
-            None => Error::new(ErrorKind::System, "there is no address of a message bus"),
+            None => Error::new(
+                ErrorKind::System,
+                "this user has no message bus by which to ask systemd: \
+                 DBUS_SESSION_BUS_ADDRESS and XDG_RUNTIME_DIR are not set",
+            ),
         })
     }
 
@@ -127,7 +131,10 @@ impl Bus {
                 Ok(0) => return Err(IoErrorKind::UnexpectedEof.into()),
                 Ok(count) => buf = &mut buf[count..],
                 Err(error)
-                    if matches!(error.kind(), IoErrorKind::Interrupted | IoErrorKind::WouldBlock) => {}
+                    if matches!(
+                        error.kind(),
+                        IoErrorKind::Interrupted | IoErrorKind::WouldBlock
+                    ) => {}
                 Err(error) => return Err(error),
             }
         }

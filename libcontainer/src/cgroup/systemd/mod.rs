@@ -105,12 +105,7 @@ struct Manager {
 
 impl Manager {
     fn connect(user: Option<&str>) -> Result<Self> {
-        let addresses = user.unwrap_or(SYSTEM);
-        let bus = Bus::connect(addresses).map_err(|error| match user {
-            Some(_) => error,
-            None => error.kind_is(ErrorKind::System),
-        })?;
-        let mut manager = Self { bus };
+        let mut manager = Self { bus: Bus::connect(user.unwrap_or(SYSTEM))? };
         if !manager.bus.is_private() {
             manager.greet()?;
         }
@@ -130,7 +125,10 @@ impl Manager {
                 arguments: &arguments,
             };
             self.bus.call(&call)?.map_err(|refusal| {
-                Error::new(ErrorKind::System, format!("the message bus refuses {member}: {}", refusal.sentence))
+                Error::new(
+                    ErrorKind::System,
+                    format!("the message bus refuses {member}: {}", refusal.sentence),
+                )
             })?;
         }
         Ok(())
@@ -175,7 +173,10 @@ impl Manager {
             path: path.as_deref().unwrap_or_default(),
             interface: "org.freedesktop.DBus.Properties",
             member: "Get",
-            arguments: &[Value::text("org.freedesktop.systemd1.Scope"), Value::text("ControlGroup")],
+            arguments: &[
+                Value::text("org.freedesktop.systemd1.Scope"),
+                Value::text("ControlGroup"),
+            ],
         };
         Ok(self.bus.call(&call)?.map_err(fail)?.unwrap_or_default())
     }

@@ -281,11 +281,14 @@ mod tests {
         assert_eq!(bytes(&Value::text("ab")), [2, 0, 0, 0, b'a', b'b', 0]);
         assert_eq!(bytes(&Value::Bool(true)), [1, 0, 0, 0]);
         let pids = Value::Array("u".into(), vec![Value::Uint32(7)]);
-        assert_eq!(bytes(&Value::Variant(pids.into())), [
-            2, b'a', b'u', 0, // signature
-            4, 0, 0, 0, // length
-            7, 0, 0, 0
-        ]);
+        assert_eq!(
+            bytes(&Value::Variant(pids.into())),
+            [
+                2, b'a', b'u', 0, // signature
+                4, 0, 0, 0, // length
+                7, 0, 0, 0
+            ]
+        );
         // Eight bytes each begin at a multiple of eight, the first too, and are counted from there.
         let two = Value::Array("t".into(), vec![Value::Uint64(1), Value::Uint64(2)]);
         let two = bytes(&two);
@@ -361,8 +364,7 @@ mod tests {
 
     #[test]
     fn no_bytes_make_the_reader_panic() {
-        let message =
-            incoming(4, &[(3, "s", "JobRemoved"), (8, "g", "uoss")], &[Value::Uint32(1)]);
+        let message = incoming(4, &[(3, "s", "JobRemoved"), (8, "g", "uoss")], &[Value::Uint32(1)]);
         assert_eq!(decode(&message), None, "its body is cut off");
         for end in 0..message.len() {
             let _ = decode(&message[..end]);
