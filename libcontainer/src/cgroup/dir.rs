@@ -81,9 +81,14 @@ impl Dir {
         write_value(self.writable(file)?.as_fd(), value)
     }
 
+    /// A file for reading.
+    pub(super) fn readable(&self, file: &str) -> nix::Result<OwnedFd> {
+        self.below(file, OFlag::O_RDONLY)
+    }
+
     /// Reads a file, without the line's end.
     pub(super) fn read(&self, file: &str) -> nix::Result<String> {
-        let fd = self.below(file, OFlag::O_RDONLY)?;
+        let fd = self.readable(file)?;
         let (mut bytes, mut buf) = (Vec::new(), [0; 4096]);
         loop {
             match read(&fd, &mut buf) {
@@ -99,6 +104,15 @@ impl Dir {
 
     /// The names of the sub-directories; none of a directory that is gone.
     pub(super) fn children(&self) -> nix::Result<Vec<OsString>> {
+        self.names(Type::Directory)
+    }
+
+    /// The names of the files; none of a directory that is gone.
+    pub(super) fn files(&self) -> nix::Result<Vec<OsString>> {
+        self.names(Type::File)
+    }
+
+    fn names(&self, kind: Type) -> nix::Result<Vec<OsString>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut entries = match Entries::openat(&self.0, ".", flags, Mode::empty()) {
             Err(Errno::ENOENT | Errno::ENODEV) => return Ok(Vec::new()),
@@ -108,7 +122,7 @@ impl Dir {
         for entry in entries.iter() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
-            if entry.file_type() == Some(Type::Directory) && name != b"." && name != b".." {
+            if entry.file_type() == Some(kind) && name != b"." && name != b".." {
                 names.push(OsString::from_vec(name.to_owned()));
             }
         }

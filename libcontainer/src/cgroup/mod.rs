@@ -18,10 +18,12 @@ mod device_program;
 mod dir;
 mod enter;
 mod legacy;
+mod oom;
 mod prepare;
 mod processes;
 mod record;
 mod remove;
+mod statistics;
 mod unified;
 mod usage;
 
@@ -34,7 +36,12 @@ use crate::task::cgroup::{CgroupPlan, Place};
 use dir::Dir;
 
 pub use enter::SubCgroup;
+pub use oom::{OomWatch, Seen};
 pub use prepare::Survey;
+pub use statistics::{
+    BlockIoEntry, BlockIoStatistics, CpuStatistics, CpusetStatistics, HugetlbStatistics,
+    MemoryCounter, MemoryStatistics, PidsStatistics, Pressure, RdmaStatistics, Stall, Statistics,
+};
 pub use usage::Usage;
 
 /// The cgroup of a container, as it is recorded.

@@ -7,6 +7,7 @@ mod create;
 mod creation;
 mod delete;
 mod ending;
+mod events;
 mod exec;
 mod hooks;
 mod kill;
@@ -17,11 +18,13 @@ mod mounts;
 mod pass;
 mod perform;
 mod process;
+mod processes;
 mod record;
 mod signal;
 mod spawn;
 mod start;
 mod state;
+mod statistics;
 mod status;
 mod time;
 mod wait;
@@ -31,6 +34,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 pub use ending::Ending;
+pub use events::{Event, EventOptions, Events};
 pub use exec::ExecOptions;
 pub use process::Process;
 pub use signal::Signal;
@@ -38,6 +42,10 @@ pub use status::Status;
 pub use time::{Mark, Timeline, rfc3339};
 pub use wait::{Exit, receive_child_exits};
 
+pub use crate::cgroup::{
+    BlockIoEntry, BlockIoStatistics, CpuStatistics, CpusetStatistics, HugetlbStatistics,
+    MemoryCounter, MemoryStatistics, PidsStatistics, Pressure, RdmaStatistics, Stall, Statistics,
+};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::id::ContainerId;
 use record::{Directory, Record};

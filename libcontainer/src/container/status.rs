@@ -39,6 +39,7 @@ pub(super) enum Verb {
     Start,
     Kill,
     Exec,
+    Watch,
     Delete,
 }
 
@@ -51,6 +52,8 @@ impl Verb {
             (Self::Kill, Creating | Created | Running | Paused) => true,
             (Self::Exec, Created | Running) => true,
             (Self::Exec, Creating | Paused | Stopped) => false,
+            (Self::Watch, Created | Running | Paused) => true,
+            (Self::Watch, Creating | Stopped) => false,
             (Self::Start, Creating | Running | Paused | Stopped) => false,
             (Self::Kill, Stopped) => false,
             (Self::Delete, Creating | Created | Running | Paused) => false,
@@ -73,6 +76,7 @@ impl Verb {
                 "cannot exec in a paused container (use --ignore-paused to override)".to_owned()
             }
             (Self::Exec, _) => format!("cannot exec in a {status} container"),
+            (Self::Watch, _) => format!("container \"{id}\" is not running: it is {status}"),
             (Self::Delete, _) => {
                 format!("cannot delete container \"{id}\" that is not stopped: it is {status}")
             }

@@ -1,0 +1,31 @@
+//! What a container uses.
+
+use super::Container;
+use super::status::Verb;
+use crate::cgroup::{Cgroup, Statistics};
+use crate::error::{Error, ErrorKind, Result};
+
+impl Container {
+    /// What the container's processes use now, and have used so far, as its cgroups count it.
+    ///
+    /// # Errors
+    /// The container is stopped or not there yet, it has no cgroup, or the kernel's files cannot be
+    /// read.
+    pub fn statistics(&self) -> Result<Statistics> {
+        Verb::Watch.check(&self.id, self.status()?)?;
+        self.own_cgroup()?.statistics()
+    }
+
+    /// Its cgroup, if it was made with one.
+    pub(super) fn cgroup(&self) -> Option<&Cgroup> {
+        self.record.cgroup.as_ref().filter(|cgroup| !cgroup.directories.is_empty())
+    }
+
+    pub(super) fn own_cgroup(&self) -> Result<&Cgroup> {
+        self.cgroup().ok_or_else(|| {
+            let message =
+                format!("container \"{}\" has no cgroup, and so nothing of it is counted", self.id);
+            Error::new(ErrorKind::State, message)
+        })
+    }
+}
