@@ -24,6 +24,8 @@ pub(crate) enum Takes {
     Number(&'static str),
     /// A whole number, which may be negative.
     Integer(&'static str),
+    /// A time that is more than 0, as Go writes it, called so in the help.
+    Duration(&'static str),
     /// One of these words.
     OneOf(&'static [&'static str]),
 }
@@ -184,6 +186,8 @@ pub(crate) static COMMANDS: &[&Command] = &[
     &run::exec::COMMAND,
     &run::state::COMMAND,
     &run::kill::COMMAND,
+    &run::ps::COMMAND,
+    &run::events::COMMAND,
     &run::mounts::COMMAND,
     &run::wait::COMMAND,
     &run::delete::COMMAND,

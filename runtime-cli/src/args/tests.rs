@@ -29,6 +29,7 @@ fn sample(flag: &Flag) -> (Option<&'static str>, Value) {
         Takes::Text(_) | Takes::Texts(_) => (Some("-v=1"), Value::Text("-v=1".into())),
         Takes::Number(_) => (Some("12"), Value::Number(12)),
         Takes::Integer(_) => (Some("-12"), Value::Integer(-12)),
+        Takes::Duration(_) => (Some("1m30s"), Value::Duration(Duration::from_secs(90))),
         Takes::OneOf(words) => (Some(words[1]), Value::Word(words[1])),
     }
 }

@@ -5,12 +5,14 @@
 
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod help;
 pub(crate) mod kill;
 pub(crate) mod list;
 pub(crate) mod mounts;
+pub(crate) mod ps;
 pub(crate) mod run;
 pub(crate) mod spec;
 pub(crate) mod start;
