@@ -52,8 +52,8 @@ pub use bundle::Bundle;
 pub use cgroup::{SubCgroup, Usage};
 pub use container::{
     BlockIoEntry, BlockIoStatistics, CpuStatistics, CpusetStatistics, Event, EventOptions, Events,
-    HugetlbStatistics, MemoryCounter, MemoryStatistics, PidsStatistics, Pressure, RdmaStatistics,
-    Stall, Statistics,
+    HugetlbStatistics, MemoryCounter, MemoryStatistics, PidsStatistics, Pressure, PressureTrigger,
+    PressureWatch, RdmaStatistics, Resource, Stall, Statistics,
 };
 pub use container::{
     Container, Ending, ExecOptions, Exit, Mark, Process, Signal, Status, Store, Timeline,

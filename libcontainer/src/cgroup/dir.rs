@@ -86,6 +86,11 @@ impl Dir {
         self.below(file, OFlag::O_RDONLY)
     }
 
+    /// A file for reading and writing.
+    pub(super) fn both_ways(&self, file: &str) -> nix::Result<OwnedFd> {
+        self.below(file, OFlag::O_RDWR)
+    }
+
     /// Reads a file, without the line's end.
     pub(super) fn read(&self, file: &str) -> nix::Result<String> {
         let fd = self.readable(file)?;

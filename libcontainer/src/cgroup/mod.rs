@@ -20,6 +20,7 @@ mod enter;
 mod legacy;
 mod oom;
 mod prepare;
+mod pressure;
 mod processes;
 mod record;
 mod remove;
@@ -38,6 +39,7 @@ use dir::Dir;
 pub use enter::SubCgroup;
 pub use oom::{OomWatch, Seen};
 pub use prepare::Survey;
+pub use pressure::{PressureTrigger, PressureWatch, Resource};
 pub use statistics::{
     BlockIoEntry, BlockIoStatistics, CpuStatistics, CpusetStatistics, HugetlbStatistics,
     MemoryCounter, MemoryStatistics, PidsStatistics, Pressure, RdmaStatistics, Stall, Statistics,

@@ -44,7 +44,8 @@ pub use wait::{Exit, receive_child_exits};
 
 pub use crate::cgroup::{
     BlockIoEntry, BlockIoStatistics, CpuStatistics, CpusetStatistics, HugetlbStatistics,
-    MemoryCounter, MemoryStatistics, PidsStatistics, Pressure, RdmaStatistics, Stall, Statistics,
+    MemoryCounter, MemoryStatistics, PidsStatistics, Pressure, PressureTrigger, PressureWatch,
+    RdmaStatistics, Resource, Stall, Statistics,
 };
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::id::ContainerId;

@@ -1,8 +1,8 @@
-//! What a container uses.
+//! What a container uses, and how long its processes wait.
 
 use super::Container;
 use super::status::Verb;
-use crate::cgroup::{Cgroup, Statistics};
+use crate::cgroup::{Cgroup, PressureTrigger, PressureWatch, Statistics};
 use crate::error::{Error, ErrorKind, Result};
 
 impl Container {
@@ -14,6 +14,16 @@ impl Container {
     pub fn statistics(&self) -> Result<Statistics> {
         Verb::Watch.check(&self.id, self.status()?)?;
         self.own_cgroup()?.statistics()
+    }
+
+    /// Has the kernel tell when the container's processes wait too long for a resource.
+    ///
+    /// # Errors
+    /// The container is stopped or not there yet, or has no cgroup of v2, or the kernel counts no
+    /// pressure or refuses the trigger.
+    pub fn watch_pressure(&self, trigger: &PressureTrigger) -> Result<PressureWatch> {
+        Verb::Watch.check(&self.id, self.status()?)?;
+        self.own_cgroup()?.watch_pressure(trigger)
     }
 
     /// Its cgroup, if it was made with one.

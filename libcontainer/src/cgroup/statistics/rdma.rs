@@ -22,30 +22,30 @@ pub struct RdmaStatistics {
 }
 
 pub(super) fn read(into: &mut BTreeMap<String, RdmaStatistics>, files: &Files) -> Result<()> {
-    for (device, handles, objects) in files.parse("rdma.current", devices)?.unwrap_or_default() {
+    for (device, numbers) in files.parse("rdma.current", devices)?.unwrap_or_default() {
         let device = into.entry(device).or_default();
-        (device.handles, device.objects) = (handles, objects);
+        [device.handles, device.objects] = numbers;
     }
-    for (device, handles, objects) in files.parse("rdma.max", devices)?.unwrap_or_default() {
+    for (device, numbers) in files.parse("rdma.max", devices)?.unwrap_or_default() {
         let device = into.entry(device).or_default();
-        (device.handle_limit, device.object_limit) = (handles, objects);
+        [device.handle_limit, device.object_limit] = numbers;
     }
     Ok(())
 }
 
 /// Each device with its handles and objects.
-fn devices(text: &str) -> Option<Vec<(String, Option<u64>, Option<u64>)>> {
+fn devices(text: &str) -> Option<Vec<(String, [Option<u64>; 2])>> {
     let mut devices = Vec::new();
     for (name, fields) in format::nested(text)? {
-        let (mut handles, mut objects) = (None, None);
+        let mut numbers = [None; 2];
         for (key, value) in fields {
             match key.as_str() {
-                "hca_handle" => handles = Some(format::number(&value)?),
-                "hca_object" => objects = Some(format::number(&value)?),
+                "hca_handle" => numbers[0] = Some(format::number(&value)?),
+                "hca_object" => numbers[1] = Some(format::number(&value)?),
                 _ => {}
             }
         }
-        devices.push((name, handles, objects));
+        devices.push((name, numbers));
     }
     Some(devices)
 }
