@@ -99,7 +99,7 @@ fn members(value: &Value) -> BTreeMap<String, &'static str> {
         into.insert(at.to_owned(), kind);
         match value {
             Value::Array(items) => {
-                items.iter().for_each(|item| add(item, &format!("{at}/*"), into))
+                items.iter().for_each(|item| add(item, &format!("{at}/*"), into));
             }
             Value::Object(map) => {
                 map.iter().for_each(|(name, value)| add(value, &format!("{at}/{name}"), into));
