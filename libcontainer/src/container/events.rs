@@ -54,6 +54,20 @@ pub enum Event {
 ///
 /// Its descriptor is readable when an event may be there: whoever has other things to wait for
 /// watches that for input and calls [`Events::ready`]. After the last event it stays readable.
+///
+/// ```no_run
+/// use libcontainer::{Event, EventOptions, Store};
+///
+/// # fn main() -> libcontainer::Result<()> {
+/// let container = Store::at("/run/example").open(&"web".parse()?)?;
+/// for event in container.events(&EventOptions::default())? {
+///     if event? == Event::Oom {
+///         println!("web is out of memory");
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Events {
     cgroup: Option<Cgroup>,
     epoll: Epoll,
