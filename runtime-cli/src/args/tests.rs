@@ -197,6 +197,10 @@ fn what_is_not_in_the_table_is_refused_with_a_hint() {
             &["--cgroup-manager=x", "list"],
             "--cgroup-manager needs cgroupfs, systemd or disabled, not \"x\"",
         ),
+        (
+            &["events", "--interval", "5", "web"],
+            "--interval needs a DURATION greater than 0, such as 5s or 1m30s, not \"5\"",
+        ),
         (&["--root"], "--root needs DIR"),
         (&["--root=", "list"], "--root needs DIR, not \"\""),
         (&["run", "--detach=maybe", "web"], "--detach needs true or false, not \"maybe\""),
