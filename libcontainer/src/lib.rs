@@ -51,6 +51,11 @@ pub mod task;
 pub use bundle::Bundle;
 pub use cgroup::{SubCgroup, Usage};
 pub use container::{
+    BlockIoEntry, BlockIoStatistics, CpuStatistics, CpusetStatistics, Event, EventOptions, Events,
+    HugetlbStatistics, MemoryCounter, MemoryStatistics, PidsStatistics, Pressure, PressureTrigger,
+    PressureWatch, RdmaStatistics, Resource, Stall, Statistics,
+};
+pub use container::{
     Container, Ending, ExecOptions, Exit, Mark, Process, Signal, Status, Store, Timeline,
     receive_child_exits,
 };

@@ -71,11 +71,6 @@ impl Dir {
         }
     }
 
-    /// A file for reading.
-    pub(super) fn readable(&self, file: &str) -> nix::Result<OwnedFd> {
-        self.below(file, OFlag::O_RDONLY)
-    }
-
     /// A file for writing.
     pub(super) fn writable(&self, file: &str) -> nix::Result<OwnedFd> {
         self.below(file, OFlag::O_WRONLY)
@@ -84,6 +79,16 @@ impl Dir {
     /// Writes a value in one call, as cgroupfs wants it.
     pub(super) fn write(&self, file: &str, value: &str) -> nix::Result<()> {
         write_value(self.writable(file)?.as_fd(), value)
+    }
+
+    /// A file for reading.
+    pub(super) fn readable(&self, file: &str) -> nix::Result<OwnedFd> {
+        self.below(file, OFlag::O_RDONLY)
+    }
+
+    /// A file for reading and writing.
+    pub(super) fn both_ways(&self, file: &str) -> nix::Result<OwnedFd> {
+        self.below(file, OFlag::O_RDWR)
     }
 
     /// Reads a file, without the line's end.
@@ -104,6 +109,15 @@ impl Dir {
 
     /// The names of the sub-directories; none of a directory that is gone.
     pub(super) fn children(&self) -> nix::Result<Vec<OsString>> {
+        self.names(Type::Directory)
+    }
+
+    /// The names of the files; none of a directory that is gone.
+    pub(super) fn files(&self) -> nix::Result<Vec<OsString>> {
+        self.names(Type::File)
+    }
+
+    fn names(&self, kind: Type) -> nix::Result<Vec<OsString>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut entries = match Entries::openat(&self.0, ".", flags, Mode::empty()) {
             Err(Errno::ENOENT | Errno::ENODEV) => return Ok(Vec::new()),
@@ -113,7 +127,7 @@ impl Dir {
         for entry in entries.iter() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
-            if entry.file_type() == Some(Type::Directory) && name != b"." && name != b".." {
+            if entry.file_type() == Some(kind) && name != b"." && name != b".." {
                 names.push(OsString::from_vec(name.to_owned()));
             }
         }

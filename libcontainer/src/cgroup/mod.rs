@@ -20,10 +20,13 @@ mod dir;
 mod enter;
 mod freeze;
 mod legacy;
+mod oom;
 mod prepare;
+mod pressure;
 mod processes;
 mod record;
 mod remove;
+mod statistics;
 mod systemd;
 mod unified;
 mod update;
@@ -38,7 +41,13 @@ use crate::task::cgroup::{CgroupPlan, Place};
 use dir::Dir;
 
 pub use enter::SubCgroup;
+pub use oom::{OomWatch, Seen};
 pub use prepare::Survey;
+pub use pressure::{PressureTrigger, PressureWatch, Resource};
+pub use statistics::{
+    BlockIoEntry, BlockIoStatistics, CpuStatistics, CpusetStatistics, HugetlbStatistics,
+    MemoryCounter, MemoryStatistics, PidsStatistics, Pressure, RdmaStatistics, Stall, Statistics,
+};
 pub use systemd::Unit;
 pub use usage::Usage;
 

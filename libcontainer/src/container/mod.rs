@@ -7,6 +7,7 @@ mod create;
 mod creation;
 mod delete;
 mod ending;
+mod events;
 mod exec;
 mod hooks;
 mod kill;
@@ -18,11 +19,13 @@ mod pass;
 mod pause;
 mod perform;
 mod process;
+mod processes;
 mod record;
 mod signal;
 mod spawn;
 mod start;
 mod state;
+mod statistics;
 mod status;
 mod time;
 mod update;
@@ -33,6 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 pub use ending::Ending;
+pub use events::{Event, EventOptions, Events};
 pub use exec::ExecOptions;
 pub use process::Process;
 pub use signal::Signal;
@@ -40,6 +44,11 @@ pub use status::Status;
 pub use time::{Mark, Timeline, rfc3339};
 pub use wait::{Exit, receive_child_exits};
 
+pub use crate::cgroup::{
+    BlockIoEntry, BlockIoStatistics, CpuStatistics, CpusetStatistics, HugetlbStatistics,
+    MemoryCounter, MemoryStatistics, PidsStatistics, Pressure, PressureTrigger, PressureWatch,
+    RdmaStatistics, Resource, Stall, Statistics,
+};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::id::ContainerId;
 use record::{Directory, Record};

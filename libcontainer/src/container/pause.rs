@@ -36,10 +36,4 @@ impl Container {
         verb.check(&self.id, self.status()?)?;
         Ok((lock, self.own_cgroup()?))
     }
-
-    /// The container's cgroup, for what cannot be done without one.
-    pub(super) fn own_cgroup(&self) -> Result<&Cgroup> {
-        let message = "the container has no cgroup of its own";
-        self.record.cgroup.as_ref().ok_or_else(|| Error::new(ErrorKind::State, message))
-    }
 }

@@ -8,6 +8,7 @@ use libcontainer_init::sys::pidfd;
 
 use super::record::Identity;
 use super::{Container, Status};
+use crate::cgroup::Cgroup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::State;
 
@@ -25,7 +26,7 @@ impl Container {
         if !is_alive(init) {
             return Ok(Status::Stopped);
         }
-        if self.record.cgroup.as_ref().is_some_and(crate::cgroup::Cgroup::frozen) {
+        if self.record.cgroup.as_ref().is_some_and(Cgroup::frozen) {
             return Ok(Status::Paused);
         }
         Ok(if self.waits_for_start(init.pid) { Status::Created } else { Status::Running })
@@ -68,6 +69,19 @@ impl Container {
         let gone = || Error::new(ErrorKind::State, "container not running");
         let pidfd = self.pidfd.as_ref().ok_or_else(gone)?;
         pidfd.try_clone().map_err(|error| Error::io("cannot copy a descriptor", &error))
+    }
+
+    /// Its cgroup, if it was made with one.
+    pub(super) fn cgroup(&self) -> Option<&Cgroup> {
+        self.record.cgroup.as_ref().filter(|cgroup| !cgroup.directories.is_empty())
+    }
+
+    /// Its cgroup, for what cannot be done without one.
+    pub(super) fn own_cgroup(&self) -> Result<&Cgroup> {
+        self.cgroup().ok_or_else(|| {
+            let message = format!("container \"{}\" has no cgroup of its own", self.id);
+            Error::new(ErrorKind::State, message)
+        })
     }
 
     /// The user id of whoever created the container.

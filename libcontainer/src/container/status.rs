@@ -42,6 +42,7 @@ pub(super) enum Verb {
     Pause,
     Resume,
     Update,
+    Watch,
     Delete,
 }
 
@@ -54,8 +55,8 @@ impl Verb {
             (Self::Kill, Creating | Created | Running | Paused) => true,
             (Self::Exec | Self::Pause, Created | Running) | (Self::Resume, Paused) => true,
             (Self::Exec | Self::Pause, Creating | Paused | Stopped) => false,
-            (Self::Update, Created | Running | Paused) => true,
-            (Self::Update, Creating | Stopped) => false,
+            (Self::Update | Self::Watch, Created | Running | Paused) => true,
+            (Self::Update | Self::Watch, Creating | Stopped) => false,
             (Self::Resume, Creating | Created | Running | Stopped) => false,
             (Self::Start, Creating | Running | Paused | Stopped) => false,
             (Self::Kill, Stopped) => false,
@@ -84,6 +85,7 @@ impl Verb {
                 "cannot exec in a paused container (use --ignore-paused to override)".to_owned()
             }
             (Self::Exec, _) => format!("cannot exec in a {status} container"),
+            (Self::Watch, _) => format!("container \"{id}\" is not running: it is {status}"),
             (Self::Delete, _) => {
                 format!("cannot delete container \"{id}\" that is not stopped: it is {status}")
             }

@@ -37,14 +37,8 @@ pub fn plan(
         "/".to_owned()
     });
     sheet.place(configured, &path, rootless);
-    let plan = filled_in(resources, rootless, &mut sheet);
-    if plan.places.is_empty() {
-        if !rootless || configured.is_some() {
-            sheet.fault(PATH, "there are no cgroups on this machine");
-        }
-        return None;
-    }
-    Some(plan)
+    let wanted = !rootless || configured.is_some();
+    filled_in(resources, rootless, wanted, sheet)
 }
 
 /// What is asked of systemd.
@@ -76,11 +70,7 @@ pub fn plan_scope(
     let mut sheet = Sheet { cgroups, places: Vec::new(), writes: Vec::new(), faults, warnings };
     let path = systemd::root(cgroups, wanted.bus.is_some()) + &name.path();
     sheet.place(Some(&path), &path, wanted.rootless);
-    let mut plan = filled_in(resources, wanted.rootless, &mut sheet);
-    if plan.places.is_empty() {
-        sheet.fault(PATH, "there are no cgroups on this machine");
-        return None;
-    }
+    let mut plan = filled_in(resources, wanted.rootless, true, sheet)?;
     let mut limits = systemd::properties(&plan.writes);
     if !wanted.rootless {
         let pointer = format!("{RESOURCES}/devices");
@@ -93,19 +83,27 @@ pub fn plan_scope(
     Some(plan)
 }
 
-/// The resources, written on the sheet.
-fn filled_in(resources: &Resources, rootless: bool, sheet: &mut Sheet<'_>) -> CgroupPlan {
-    let device_program = devices(resources, rootless, sheet);
-    limits(resources, sheet);
+/// The sheet with the resources written on it, as a plan; a fault if a cgroup is `wanted` where none
+/// can be.
+fn filled_in(
+    resources: &Resources,
+    rootless: bool,
+    wanted: bool,
+    mut sheet: Sheet<'_>,
+) -> Option<CgroupPlan> {
+    let device_program = devices(resources, rootless, &mut sheet);
+    limits(resources, &mut sheet);
     sheet.unified(resources);
     sheet.enable();
-    CgroupPlan {
-        places: std::mem::take(&mut sheet.places),
-        writes: std::mem::take(&mut sheet.writes),
-        device_program,
-        devices_pointer: format!("{RESOURCES}/devices"),
-        scope: None,
+    if sheet.places.is_empty() {
+        if wanted {
+            sheet.fault(PATH, "there are no cgroups on this machine");
+        }
+        return None;
     }
+    let Sheet { places, writes, .. } = sheet;
+    let devices_pointer = format!("{RESOURCES}/devices");
+    Some(CgroupPlan { places, writes, device_program, devices_pointer, scope: None })
 }
 
 /// Everything but the devices and the files that are written as they are.

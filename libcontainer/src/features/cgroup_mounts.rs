@@ -7,7 +7,7 @@
 
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::mount::ATTR_RDONLY;
-use libcontainer_init::sys::namespace::{NEWCGROUP, NEWUSER};
+use libcontainer_init::sys::namespace::NEWCGROUP;
 use libcontainer_init::wire::{List, Numbers, Slot, Str};
 
 use crate::config::{Config, Mount, MountKind};
@@ -40,11 +40,12 @@ pub fn open(config: &Config, steps: &mut Steps) {
     }
 }
 
-/// Whether it is a copy of the host's mount: for a container without cgroups of its own, and for one
-/// with a user namespace whose cgroup namespace is the host's, which may not mount cgroup v2.
+/// Whether it is a copy of the host's mount: for a container without cgroups of its own, and with v2
+/// for one in the host's cgroup namespace. A new mount of that would set the options of the host's
+/// (`nsdelegate`) back, and root of a user namespace may not make it.
 fn sees_hosts(config: &Config) -> bool {
-    let may_mount = config.namespaces.has(NEWCGROUP) || !config.namespaces.has(NEWUSER);
-    config.cgroup.as_ref().is_none_or(|plan| plan.legacy().next().is_none() && !may_mount)
+    let unified = |plan: &CgroupPlan| plan.legacy().next().is_none();
+    config.cgroup.as_ref().is_none_or(|plan| unified(plan) && !config.namespaces.has(NEWCGROUP))
 }
 
 fn legacy_places(config: &Config) -> Vec<Place> {

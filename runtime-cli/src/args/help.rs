@@ -75,7 +75,10 @@ fn options<'a>(text: &mut String, title: &str, flags: impl Iterator<Item = &'a F
         let short = flag.short.map_or_else(|| "    ".to_owned(), |letter| format!("-{letter}, "));
         let value = match flag.takes {
             Takes::Nothing => String::new(),
-            Takes::Text(name) | Takes::Number(name) | Takes::Integer(name) => format!(" {name}"),
+            Takes::Text(name)
+            | Takes::Number(name)
+            | Takes::Integer(name)
+            | Takes::Duration(name) => format!(" {name}"),
             Takes::Texts(name) => format!(" {name} (repeatable)"),
             Takes::OneOf(words) => format!(" {}", words.join("|")),
         };

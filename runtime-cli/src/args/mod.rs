@@ -6,6 +6,7 @@
 //! Everything is checked against [`table`]; nothing is accepted that is not in it, and nothing here
 //! looks at the file system or the environment.
 
+mod duration;
 pub(crate) mod globals;
 pub(crate) mod help;
 mod reader;
@@ -14,6 +15,7 @@ pub(crate) mod table;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use libcontainer::{ContainerId, Error, ErrorKind};
 
@@ -30,6 +32,8 @@ pub(crate) enum Value {
     Number(u32),
     /// A number.
     Integer(i64),
+    /// A time that is more than 0.
+    Duration(Duration),
     /// Text that is not empty.
     Text(OsString),
     /// One of the words that the table allows.
@@ -90,6 +94,14 @@ impl Flags {
     pub(crate) fn number(&self, flag: &'static Flag) -> Option<u32> {
         match self.last(flag)? {
             Value::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The time of a flag.
+    pub(crate) fn duration(&self, flag: &'static Flag) -> Option<Duration> {
+        match self.last(flag)? {
+            Value::Duration(duration) => Some(*duration),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use libcontainer::Error;
 
 use super::table::{Command, Flag, GLOBALS, HELP, Takes};
-use super::{Value, shown, suggest, usage};
+use super::{Value, duration, shown, suggest, usage};
 
 /// What stands at one place of the command line.
 pub(super) enum Item {
@@ -134,6 +134,7 @@ fn parse(flag: &Flag, given: OsString) -> Result<Value, Error> {
             .filter(|digits| !digits.starts_with('+'))
             .and_then(|digits| digits.parse().ok())
             .map(Value::Integer),
+        Takes::Duration(_) => text.and_then(duration::parse).map(Value::Duration),
         Takes::OneOf(words) => {
             words.iter().copied().find(|word| text == Some(*word)).map(Value::Word)
         }
@@ -152,6 +153,7 @@ fn wanted(flag: &Flag) -> String {
         Takes::Nothing => "true or false".to_owned(),
         Takes::Text(name) | Takes::Texts(name) => name.to_owned(),
         Takes::Number(name) | Takes::Integer(name) => format!("a number {name}"),
+        Takes::Duration(name) => format!("a {name} greater than 0, such as 5s or 1m30s"),
         Takes::OneOf([one, other]) => format!("{one} or {other}"),
         Takes::OneOf(words) => match words.split_last() {
             Some((last, others)) => format!("{} or {last}", others.join(", ")),

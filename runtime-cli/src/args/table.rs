@@ -24,6 +24,8 @@ pub(crate) enum Takes {
     Number(&'static str),
     /// A whole number, which may be negative.
     Integer(&'static str),
+    /// A time that is more than 0, as Go writes it, called so in the help.
+    Duration(&'static str),
     /// One of these words.
     OneOf(&'static [&'static str]),
 }
@@ -187,6 +189,8 @@ pub(crate) static COMMANDS: &[&Command] = &[
     &run::pause::COMMAND,
     &run::resume::COMMAND,
     &run::update::COMMAND,
+    &run::ps::COMMAND,
+    &run::events::COMMAND,
     &run::mounts::COMMAND,
     &run::wait::COMMAND,
     &run::delete::COMMAND,

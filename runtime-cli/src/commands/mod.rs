@@ -5,6 +5,7 @@
 
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod help;
@@ -12,6 +13,7 @@ pub(crate) mod kill;
 pub(crate) mod list;
 pub(crate) mod mounts;
 pub(crate) mod pause;
+pub(crate) mod ps;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod spec;
