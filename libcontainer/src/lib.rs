@@ -55,7 +55,7 @@ pub use container::{
     receive_child_exits,
 };
 pub use error::{Error, ErrorKind, Fault, Result, errno_text};
-pub use features::capabilities::NAMES as CAPABILITIES;
+pub use features::capabilities::CAPABILITIES;
 pub use host::{Cgroups, Host};
 pub use id::ContainerId;
 pub use options::{Attachments, CgroupManager, Console, Options};

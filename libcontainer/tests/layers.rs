@@ -255,7 +255,7 @@ fn the_command_uses_the_public_names_of_the_library_and_nothing_below() {
     // Modules whose items are for every program; the other public modules show how a plan is made.
     const MODULES: [&str; 2] = ["container", "spec"];
     let library = Source::new("lib.rs", &read("libcontainer/src/lib.rs"));
-    let inner = ["bundle", "container", "error", "host", "id", "options", "plan"];
+    let inner = ["bundle", "container", "error", "features", "host", "id", "options", "plan"];
     let exported: Vec<String> = library
         .paths()
         .into_iter()

@@ -106,6 +106,8 @@ cases![
     a_shared_root_is_shared,
     the_session_keyring_is_the_containers_own,
     a_caller_without_privileges_leaves_the_copying_of_mounts_to_init,
+    a_process_that_is_added_ends_up_on_the_cpus_it_asks_for,
+    a_mount_that_is_added_can_be_removed,
 ];
 
 /// Steps that no case performs on a machine like this one, and why.

@@ -16,7 +16,8 @@ use super::{Container, perform};
 use crate::bundle::Bundle;
 use crate::error::{Error, Fault, Result};
 use crate::host::Host;
-use crate::options::Attachments;
+use crate::id::ContainerId;
+use crate::options::{Attachments, Options};
 use crate::plan::Plan;
 use crate::spec::{Mount, Spec};
 use crate::task::Task;
@@ -84,7 +85,7 @@ impl Container {
     fn plan_mounts(
         &self,
         mounts: Vec<Mount>,
-        compile: fn(&Bundle, &crate::ContainerId, &crate::Options, &Host) -> Result<Plan>,
+        compile: fn(&Bundle, &ContainerId, &Options, &Host) -> Result<Plan>,
     ) -> Result<Arc<Plan>> {
         Verb::Exec.check(&self.id, self.status()?)?;
         let recorded = self.directory.read_config()?;

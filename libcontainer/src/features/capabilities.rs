@@ -8,7 +8,7 @@ use crate::config::{Capabilities, Config, Namespaces};
 use crate::steps::Steps;
 
 /// Names by number, capabilities(7).
-pub const NAMES: [&str; 41] = [
+pub const CAPABILITIES: [&str; 41] = [
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
     "CAP_DAC_READ_SEARCH",
@@ -91,7 +91,7 @@ fn set(cx: &mut Context<'_>, field: &str, names: &[String], available: u64) -> u
     let mut mask = 0;
     for (i, name) in names.iter().enumerate() {
         let pointer = || format!("/process/capabilities/{field}/{i}");
-        match NAMES.iter().position(|known| known.eq_ignore_ascii_case(name)) {
+        match CAPABILITIES.iter().position(|known| known.eq_ignore_ascii_case(name)) {
             None => cx.warn(pointer(), format!("unknown capability \"{name}\" left out")),
             Some(number) if available >> number & 1 == 0 => {
                 cx.warn(pointer(), format!("{name} left out: it is not in this process's reach"));
@@ -104,7 +104,7 @@ fn set(cx: &mut Context<'_>, field: &str, names: &[String], available: u64) -> u
 
 /// The names in a set, for people.
 pub fn list(mask: u64) -> String {
-    let names = NAMES.iter().enumerate().filter(|(i, _)| mask >> i & 1 == 1);
+    let names = CAPABILITIES.iter().enumerate().filter(|(i, _)| mask >> i & 1 == 1);
     names.map(|(_, name)| *name).collect::<Vec<_>>().join(" ")
 }
 
@@ -132,9 +132,9 @@ mod tests {
     #[test]
     fn names_and_numbers_are_those_of_the_caps_crate() {
         let known = caps::all();
-        assert_eq!(known.len(), NAMES.len());
+        assert_eq!(known.len(), CAPABILITIES.len());
         for capability in known {
-            assert_eq!(NAMES[usize::from(capability.index())], capability.to_string());
+            assert_eq!(CAPABILITIES[usize::from(capability.index())], capability.to_string());
         }
     }
 

@@ -67,8 +67,11 @@ impl Plan {
         Self::compile(bundle, id, options, host, exec::plan)
     }
 
-    /// Compiles the adding of this bundle's mounts to a container.
-    pub(crate) fn add_mounts(
+    /// Compiles the adding of this bundle's mounts to a container that is there.
+    ///
+    /// # Errors
+    /// All faults of the configuration, together.
+    pub fn add_mounts(
         bundle: &Bundle,
         id: &ContainerId,
         options: &Options,
@@ -78,7 +81,10 @@ impl Plan {
     }
 
     /// Compiles the removal of what lies on the destinations of this bundle's mounts.
-    pub(crate) fn remove_mounts(
+    ///
+    /// # Errors
+    /// All faults of the configuration, together.
+    pub fn remove_mounts(
         bundle: &Bundle,
         id: &ContainerId,
         options: &Options,

@@ -7,7 +7,7 @@ use libcontainer_init::step::Step;
 use libcontainer_init::sys::namespace::{NEWPID, NEWUSER};
 use libcontainer_init::wire::Slot;
 
-use crate::config::{Config, MountKind};
+use crate::config::Config;
 use crate::features::{mounts, namespaces};
 use crate::host::Host;
 use crate::steps::Steps;
@@ -36,7 +36,6 @@ pub(super) fn remove(config: &Config, host: &Host) -> Steps {
     let container = open_container(s);
     join(config, host, s, container);
     for mount in config.mounts.iter().rev() {
-        debug_assert_eq!(mount.kind, MountKind::Remount);
         let target = s.text(&mount.pointer, &mount.target);
         s.init(mount.pointer.clone(), Step::Unmount { target });
     }

@@ -16,11 +16,16 @@ use std::time::{Duration, Instant};
 
 use crate::bundle;
 use libcontainer::spec::{Linux, Mount, Namespace, Process, Spec};
-use libcontainer::{Attachments, Bundle, Container, Host, Options, Plan, Signal, Store};
+use libcontainer::{
+    Attachments, Bundle, Container, ContainerId, ExecOptions, Host, Options, Plan, Signal, Store,
+};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// The names of the steps of init that were performed.
 pub(crate) type Steps = BTreeSet<String>;
+
+/// How a plan is made.
+type Compile = fn(&Bundle, &ContainerId, &Options, &Host) -> libcontainer::Result<Plan>;
 
 /// How long a container may run, in milliseconds.
 const PATIENCE: u16 = 30_000;
@@ -103,6 +108,13 @@ impl Scene {
         Made { container, output, steps: names(&plan) }
     }
 
+    /// The kinds of the steps of init in a plan for this configuration.
+    fn steps(&self, spec: Spec, compile: Compile) -> Steps {
+        let bundle = Bundle::from_spec(self.path("bundle"), spec).unwrap();
+        let (id, host) = (self.next_id().parse().unwrap(), Host::probe().unwrap());
+        names(&compile(&bundle, &id, &Options::default(), &host).unwrap())
+    }
+
     /// Runs a container to its end, which must be a good one.
     pub(crate) fn run(&self, spec: &Spec) -> Done {
         self.run_with(spec, &Options::default(), Attachments::default())
@@ -171,6 +183,34 @@ impl Made {
     /// A link of the container's first process, such as `ns/net`.
     pub(crate) fn link(&self, name: &str) -> String {
         fs::read_link(self.proc(name)).unwrap().to_string_lossy().into_owned()
+    }
+
+    /// Runs another process in it, to a good end.
+    pub(crate) fn exec(&mut self, scene: &Scene, process: Process) {
+        let spec = Spec { process: Some(process.clone()), ..scene.spec("") };
+        self.steps.extend(scene.steps(spec, Plan::exec));
+        let output = OpenOptions::new().append(true).open(&self.output).unwrap();
+        let stdio = [None, Some(output.into()), None];
+        let attach = Attachments { stdio, ..Attachments::default() };
+        let done = self.container.exec(process, &ExecOptions::default(), attach);
+        let mut process = done.unwrap_or_else(|error| panic!("exec: {error}"));
+        process.start().unwrap_or_else(|error| panic!("exec: {error}"));
+        assert_eq!(process.wait().unwrap().code, Some(0), "{}", self.output());
+    }
+
+    /// Mounts something more in it.
+    pub(crate) fn add_mount(&mut self, scene: &Scene, mount: &Mount) {
+        let mounts = vec![mount.clone()];
+        self.container.add_mounts(&mounts).unwrap_or_else(|error| panic!("add: {error}"));
+        self.steps.extend(scene.steps(Spec { mounts, ..scene.spec("") }, Plan::add_mounts));
+    }
+
+    /// Unmounts that again.
+    pub(crate) fn remove_mount(&mut self, scene: &Scene, mount: &Mount) {
+        let done = self.container.remove_mounts(std::slice::from_ref(&mount.destination));
+        done.unwrap_or_else(|error| panic!("remove: {error}"));
+        let mounts = vec![mount.clone()];
+        self.steps.extend(scene.steps(Spec { mounts, ..scene.spec("") }, Plan::remove_mounts));
     }
 
     /// Kills it, and deletes it.
