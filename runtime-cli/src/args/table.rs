@@ -190,6 +190,7 @@ pub(crate) static COMMANDS: &[&Command] = &[
     &run::list::COMMAND,
     &run::spec::COMMAND,
     &run::explain::COMMAND,
+    &run::features::COMMAND,
     &run::version::COMMAND,
     &run::help::COMMAND,
 ];

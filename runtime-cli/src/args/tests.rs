@@ -211,7 +211,7 @@ fn what_is_not_in_the_table_is_refused_with_a_hint() {
 
 #[test]
 fn a_command_that_does_not_exist_yet_is_unknown() {
-    for name in ["ps", "pause", "resume", "update", "events", "checkpoint", "restore", "features"] {
+    for name in ["ps", "pause", "resume", "update", "events", "checkpoint", "restore"] {
         for words in [&[name][..], &[name, "--help"], &["--help", name]] {
             assert_eq!(refusal(words), format!("unknown command \"{name}\""));
         }

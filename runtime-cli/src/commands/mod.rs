@@ -7,6 +7,7 @@ pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod exec;
 pub(crate) mod explain;
+pub(crate) mod features;
 pub(crate) mod help;
 pub(crate) mod kill;
 pub(crate) mod list;
