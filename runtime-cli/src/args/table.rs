@@ -101,15 +101,22 @@ pub(crate) static ROOT: Flag = flag(
 );
 pub(crate) static LOG: Flag = flag(
     "log",
-    Takes::Text("FILE"),
-    "append errors and warnings to FILE, and create it if missing",
+    Takes::Text("TARGET"),
+    "where errors and warnings go, too: [file:]FILE (appended to; made if missing), \
+     journald:[NAME] or syslog:[NAME] (default: standard error alone)",
 );
 pub(crate) static LOG_FORMAT: Flag = flag(
     "log-format",
     Takes::OneOf(&["text", "json"]),
     "how a line of the log is written (default: text)",
 );
-pub(crate) static DEBUG: Flag = flag("debug", Takes::Nothing, "log what is done, too");
+pub(crate) static LOG_LEVEL: Flag = flag(
+    "log-level",
+    Takes::OneOf(&["error", "warning", "debug"]),
+    "what is logged; with debug also what is done (default: warning)",
+);
+pub(crate) static DEBUG: Flag =
+    flag("debug", Takes::Nothing, "--log-level debug, whatever --log-level says");
 pub(crate) static SYSTEMD_CGROUP: Flag =
     flag("systemd-cgroup", Takes::Nothing, "the same as --cgroup-manager systemd");
 pub(crate) static CGROUP_MANAGER: Flag = flag(
@@ -128,6 +135,7 @@ pub(crate) static GLOBALS: &[&Flag] = &[
     &ROOT,
     &LOG,
     &LOG_FORMAT,
+    &LOG_LEVEL,
     &DEBUG,
     &SYSTEMD_CGROUP,
     &CGROUP_MANAGER,

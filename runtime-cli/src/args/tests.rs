@@ -115,9 +115,24 @@ fn the_global_flags_mean_what_they_say() {
     assert_eq!(globals.root, Some("/r".into()));
     assert_eq!(globals.log, Some("/l".into()));
     assert_eq!(globals.log_format, globals::LogFormat::Json);
-    assert!(globals.debug);
+    assert_eq!(globals.log_level, log::LevelFilter::Debug);
     assert_eq!(globals.rootless, crate::root::Rootless::Yes);
     assert_eq!(globals.cgroup_manager, libcontainer::CgroupManager::Disabled);
+}
+
+#[test]
+fn debug_is_the_lowest_level_of_the_log() {
+    use log::LevelFilter::{Debug, Error, Warn};
+    for (words, level) in [
+        (&["list"][..], Warn),
+        (&["--log-level", "error", "list"], Error),
+        (&["--log-level=warning", "list"], Warn),
+        (&["--log-level=debug", "list"], Debug),
+        (&["--debug", "--log-level=error", "list"], Debug),
+        (&["--debug=false", "--log-level=error", "list"], Error),
+    ] {
+        assert_eq!(invocation(words).globals.log_level, level, "{words:?}");
+    }
 }
 
 #[test]
