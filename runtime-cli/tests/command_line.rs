@@ -197,6 +197,34 @@ fn a_configuration_that_is_there_is_not_overwritten() {
 }
 
 #[test]
+fn a_configuration_can_have_another_name_which_counts_from_the_bundle() {
+    let place = Place::new();
+    fs::create_dir(place.path("bundle")).unwrap();
+    let words = ["spec", "--bundle", "bundle", "--file", "other.json"];
+    assert_eq!(said(&mut place.keel(&words)).0, Some(0));
+    assert_eq!(fs::read_dir(place.path("bundle")).unwrap().count(), 1);
+    let text = fs::read_to_string(place.path("bundle/other.json")).unwrap();
+    let (status, _, err) = said(&mut place.keel(&words));
+    let expected = "keel: bundle/other.json exists already: remove it first\n";
+    assert_eq!((status, err.as_str()), (Some(1), expected));
+    assert_eq!(fs::read_to_string(place.path("bundle/other.json")).unwrap(), text);
+    // An absolute path is one, and -f means the same.
+    let absolute = place.path("absolute.json");
+    let words = ["spec", "-b", "bundle", "-f", absolute.to_str().unwrap()];
+    assert_eq!(said(&mut place.keel(&words)).0, Some(0));
+    assert_eq!(fs::read_to_string(absolute).unwrap(), text);
+}
+
+#[test]
+fn create_cannot_be_asked_to_adopt_orphans() {
+    let place = Place::new();
+    let (status, _, err) = said(&mut place.keel(&["create", "--no-subreaper=false", "web"]));
+    let expected = "keel: create cannot adopt orphans, as it ends before the container does: \
+                    leave out --no-subreaper=false\n";
+    assert_eq!((status, err.as_str()), (Some(1), expected));
+}
+
+#[test]
 fn a_configuration_is_written_with_tabs_and_without_an_end_of_line() {
     let place = Place::new();
     assert_eq!(said(&mut place.keel(&["spec", "--bundle", "."])).0, Some(0));

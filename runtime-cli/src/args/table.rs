@@ -148,6 +148,10 @@ pub(crate) static BUNDLE: Flag = short(
     'b',
     flag("bundle", Takes::Text("DIR"), "the directory with config.json (default: this directory)"),
 );
+pub(crate) static CONFIG: Flag = short(
+    'f',
+    flag("config", Takes::Text("FILE"), "the configuration, in place of the bundle's config.json"),
+);
 pub(crate) static CONSOLE_SOCKET: Flag = flag(
     "console-socket",
     Takes::Text("PATH"),
