@@ -9,7 +9,7 @@
 pub(crate) mod globals;
 pub(crate) mod help;
 mod reader;
-mod suggest;
+pub(crate) mod suggest;
 pub(crate) mod table;
 
 use std::ffi::{OsStr, OsString};
