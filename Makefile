@@ -42,6 +42,7 @@ test: toolchain
 release: toolchain
 	@set -eu; \
 	export RUSTFLAGS="-C relocation-model=static"; \
+	export KEEL_COMMIT="$${KEEL_COMMIT:-$$(git rev-parse HEAD 2>/dev/null || echo unknown)}"; \
 	if rustup target list --installed 2>/dev/null | grep -qx $(TARGET) || \
 	   rustup target add $(TARGET) 2>/dev/null; then \
 		$(CARGO) build --release -p runtime-cli --target $(TARGET); \

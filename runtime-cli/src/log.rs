@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use target::Target;
 
 use crate::args::globals::{Globals, LogFormat};
+use crate::color::{self, Ink};
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
@@ -48,7 +49,7 @@ pub(crate) fn error(message: &str, members: Map<String, Value>) {
         log.write(Level::Error, message, members);
     }
     if !json_on_stderr {
-        to_stderr(&format!("keel: {}\n", one_line(message)));
+        to_stderr(&format!("{} {}\n", beginning(Ink::Error, "keel:"), one_line(message)));
     }
 }
 
@@ -57,7 +58,8 @@ impl Log {
         let now = SystemTime::now();
         match (&self.target, self.format) {
             (Target::Stderr, LogFormat::Text) => {
-                to_stderr(&format!("keel: {}: {}\n", name(level), one_line(message)));
+                let beginning = beginning(Ink::Notice, &format!("keel: {}:", name(level)));
+                to_stderr(&format!("{beginning} {}\n", one_line(message)));
             }
             (Target::Stderr, LogFormat::Json) => to_stderr(&json(level, message, now, members)),
             (Target::File(file), format) => {
@@ -93,6 +95,14 @@ impl log::Log for Log {
     }
 
     fn flush(&self) {}
+}
+
+/// What a line on standard error begins with.
+fn beginning(ink: Ink, text: &str) -> String {
+    match color::wanted(&std::io::stderr()) {
+        true => color::painted(ink, text),
+        false => text.to_owned(),
+    }
 }
 
 fn to_stderr(line: &str) {

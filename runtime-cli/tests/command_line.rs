@@ -89,6 +89,8 @@ fn a_mistake_is_one_line_on_standard_error() {
         (&["stat"][..], "keel: unknown command \"stat\", did you mean \"state\"?\n"),
         (&["checkpoint", "--help"], "keel: unknown command \"checkpoint\"\n"),
         (&["help", "checkpoint"], "keel: unknown command \"checkpoint\"\n"),
+        // Engines ask so whether containers can be saved; success would mean that they can.
+        (&["restore", "--help"], "keel: unknown command \"restore\"\n"),
         (&["state"], "keel: state needs ID: keel state ID\n"),
         (&["state", "a/b\n"], "keel: invalid container id \"a/b\\n\": "),
         (&["kill", "web", "NOPE"], "keel: unknown signal \"NOPE\"\n"),

@@ -4,6 +4,8 @@
 
 use std::fmt::Write;
 
+use crate::color::{Ink, painted};
+
 use super::table::{COMMANDS, Command, Flag, GLOBALS, HELP, Takes};
 
 const WIDTH: usize = 80;
@@ -46,6 +48,31 @@ pub(crate) fn command(command: &Command) -> String {
         let _ = write!(text, "  {}\n      {}\n", example.line, example.does);
     }
     text
+}
+
+/// A help text with its headings, and what can be typed, in colours.
+pub(crate) fn in_colors(text: &str) -> String {
+    text.lines().map(|line| line_in_colors(line) + "\n").collect()
+}
+
+fn line_in_colors(line: &str) -> String {
+    let body = line.trim_start();
+    let indent = &line[..line.len() - body.len()];
+    let is_option = indent.len() == 6 && body.starts_with("--");
+    if indent.is_empty() {
+        // A heading, alone or with what belongs to it on the same line.
+        let end = match body.split_once(": ") {
+            Some(("Usage", _)) => "Usage:".len(),
+            _ if body.ends_with(':') => body.len(),
+            _ => return line.to_owned(),
+        };
+        return painted(Ink::Heading, &body[..end]) + &body[end..];
+    }
+    if indent.len() == 2 || is_option {
+        let (name, about) = body.split_at(body.find("  ").unwrap_or(body.len()));
+        return format!("{indent}{}{about}", painted(Ink::Name, name));
+    }
+    line.to_owned()
 }
 
 /// How a command is called, on one line.

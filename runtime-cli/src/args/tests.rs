@@ -284,6 +284,21 @@ fn help_is_given_for_every_command_and_names_all_it_takes() {
 }
 
 #[test]
+fn colours_add_nothing_to_a_help_text() {
+    for text in COMMANDS.iter().map(|command| help::command(command)).chain([help::program()]) {
+        let painted = help::in_colors(&text);
+        assert!(painted.contains("\x1b[1mOptions:\x1b[0m") || text.starts_with("keel runs"));
+        assert!(painted.contains("\x1b[36m-h, --help\x1b[0m "), "{painted}");
+        assert!(painted.contains("\x1b[1mUsage:\x1b[0m keel "), "{painted}");
+        let mut plain = painted;
+        for parameters in ["1", "36", "0"] {
+            plain = plain.replace(&format!("\x1b[{parameters}m"), "");
+        }
+        assert_eq!(plain, text);
+    }
+}
+
+#[test]
 fn every_example_is_a_command_line_that_is_understood() {
     for command in COMMANDS {
         for example in command.examples {
