@@ -8,6 +8,7 @@
 mod args;
 mod color;
 mod commands;
+mod completion;
 mod console;
 mod foreground;
 mod log;

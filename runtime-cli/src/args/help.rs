@@ -19,7 +19,7 @@ pub(crate) fn program() -> String {
     paragraph(&mut text, INTRO);
     text.push_str("\nUsage: keel [global options] COMMAND [options] [arguments]\n\nCommands:\n");
     for command in COMMANDS {
-        entry(&mut text, command.name, 10, command.about);
+        entry(&mut text, command.name, 11, command.about);
     }
     options(&mut text, "Global options, before the command", GLOBALS.iter().copied());
     text.push_str("\n'keel COMMAND --help' tells more about one command.\n");

@@ -203,6 +203,7 @@ pub(crate) static COMMANDS: &[&Command] = &[
     &run::spec::COMMAND,
     &run::explain::COMMAND,
     &run::features::COMMAND,
+    &run::completion::COMMAND,
     &run::version::COMMAND,
     &run::help::COMMAND,
 ];
