@@ -9,7 +9,8 @@ use crate::color::{Ink, painted};
 use super::table::{COMMANDS, Command, Flag, GLOBALS, HELP, Takes};
 
 const WIDTH: usize = 80;
-const INTRO: &str = "\
+/// What keel is.
+pub(super) const INTRO: &str = "\
 keel runs containers as the Open Container Initiative describes them: a bundle is a directory with \
 a config.json and a root file system, and keel makes an isolated process of it.";
 

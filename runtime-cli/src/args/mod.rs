@@ -8,6 +8,7 @@
 
 pub(crate) mod globals;
 pub(crate) mod help;
+pub(crate) mod manual;
 mod reader;
 pub(crate) mod suggest;
 pub(crate) mod table;

@@ -204,6 +204,7 @@ pub(crate) static COMMANDS: &[&Command] = &[
     &run::explain::COMMAND,
     &run::features::COMMAND,
     &run::completion::COMMAND,
+    &run::man::COMMAND,
     &run::version::COMMAND,
     &run::help::COMMAND,
 ];

@@ -12,6 +12,7 @@ pub(crate) mod features;
 pub(crate) mod help;
 pub(crate) mod kill;
 pub(crate) mod list;
+pub(crate) mod man;
 pub(crate) mod matching;
 pub(crate) mod mounts;
 pub(crate) mod run;
