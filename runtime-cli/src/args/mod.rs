@@ -253,4 +253,6 @@ fn shown(word: &str) -> String {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
