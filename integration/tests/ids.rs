@@ -1,6 +1,6 @@
 //! Containers by pattern, by status, and by an id that is mistyped.
 
-use integration::{Container, Need, Scene};
+use integration::{Container, Need, Scene, bundle};
 
 /// Sleeping containers whose ids end with these words.
 fn named<'a>(scene: &'a Scene, words: &[&str]) -> Vec<Container<'a>> {
@@ -68,9 +68,9 @@ fn an_expression_that_matches_nothing_or_is_none_changes_nothing() {
 fn what_is_no_container_is_not_deleted_by_a_pattern() {
     let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
     let other = scene.directory("state/other");
-    std::fs::write(other.join("file"), b"kept").expect("a file");
+    bundle::write(&other.join("file"), b"kept");
     scene.keel(["delete", "--force", "--regex", "."]).run().ok();
-    assert!(other.join("file").exists());
+    assert!(other.join("file").is_file());
     std::fs::remove_dir_all(other).expect("rmdir");
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use integration::{Need, Scene};
+use integration::{Need, Scene, bundle};
 
 /// The pages, written into a directory of the scene.
 fn pages(scene: &Scene) -> Vec<PathBuf> {
@@ -44,7 +44,7 @@ fn pages_that_are_there_are_replaced_and_no_link_is_followed() {
     let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
     let dir = scene.directory("man");
     let outside = scene.dir().join("outside");
-    fs::write(&outside, "kept").expect("a file");
+    bundle::write(&outside, b"kept");
     symlink(&outside, dir.join("keel.1")).expect("a link");
     let before = pages(&scene);
     assert_eq!(fs::read_to_string(&outside).expect("it is there"), "kept");

@@ -123,7 +123,7 @@ pub(crate) const CASES: &[Case] = &[
             true => ("cgroup.freeze", "1", "0"),
             false => ("freezer.state", "FROZEN", "THAWED"),
         };
-        fs::write(dir.join(file), stop).expect("freeze");
+        integration::bundle::write(&dir.join(file), stop.as_bytes());
         container.until("paused");
         scene.keel(["exec", container.id(), "true"]).run().refused();
         let words = ["exec", "--ignore-paused", container.id(), "echo", "late"];
@@ -131,7 +131,7 @@ pub(crate) const CASES: &[Case] = &[
         // It is in the frozen cgroup as well, and goes on with it.
         let procs = || fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
         until("the second process", || procs().lines().count() == 2);
-        fs::write(dir.join(file), go).expect("thaw");
+        integration::bundle::write(&dir.join(file), go.as_bytes());
         assert_eq!(call.wait().ok().stdout, "late\n");
     }),
 ];
