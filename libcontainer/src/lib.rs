@@ -38,6 +38,7 @@ pub mod config;
 pub mod container;
 pub mod error;
 pub mod features;
+mod features_document;
 pub mod host;
 mod id;
 #[cfg(feature = "oci-spec")]
@@ -61,6 +62,7 @@ pub use container::{
 };
 pub use error::{Error, ErrorKind, Fault, Result, errno_text};
 pub use features::capabilities::CAPABILITIES;
+pub use features_document::features_document;
 pub use host::{Cgroups, Host};
 pub use id::ContainerId;
 pub use options::{Attachments, CgroupManager, Console, Options};

@@ -111,6 +111,29 @@ impl Store {
     /// # Errors
     /// The state root cannot be read. A missing one has no containers.
     pub fn list(&self) -> Result<Vec<Container>> {
+        let mut containers = Vec::new();
+        for id in self.directories()? {
+            match self.open(&id) {
+                Ok(container) => containers.push(container),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => log::warn!("{error}"),
+            }
+        }
+        Ok(containers)
+    }
+
+    /// The ids of all containers that have a record, readable or not, in order.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    pub fn ids(&self) -> Result<Vec<ContainerId>> {
+        let mut ids = self.directories()?;
+        ids.retain(|id| Directory::new(&self.root, id).has_record());
+        Ok(ids)
+    }
+
+    /// The directories below the root whose names are ids, in order.
+    fn directories(&self) -> Result<Vec<ContainerId>> {
         let fail = |error: &std::io::Error| {
             Error::io(format!("cannot read {}", self.root.display()), error).path(&self.root)
         };
@@ -118,18 +141,13 @@ impl Store {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             result => result.map_err(|error| fail(&error))?,
         };
-        let mut containers = Vec::new();
+        let mut ids = Vec::new();
         for entry in entries {
             let name = entry.map_err(|error| fail(&error))?.file_name();
-            let Some(Ok(id)) = name.to_str().map(str::parse) else { continue };
-            match self.open(&id) {
-                Ok(container) => containers.push(container),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => log::warn!("{error}"),
-            }
+            ids.extend(name.to_str().and_then(|name| name.parse().ok()));
         }
-        containers.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(containers)
+        ids.sort();
+        Ok(ids)
     }
 }
 

@@ -109,6 +109,11 @@ impl Directory {
         self.path.join("start.sock")
     }
 
+    /// Whether a record is there, readable or not.
+    pub(super) fn has_record(&self) -> bool {
+        std::fs::symlink_metadata(self.path.join("state.json")).is_ok()
+    }
+
     /// Makes the directory: the claim of an id, which fails when it is taken.
     ///
     /// It is made and locked under another name first: under its own it is never seen unlocked, so

@@ -5,14 +5,15 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use libcontainer::{Attachments, Bundle, Console, Container, Error, ErrorKind, Options, Store};
 use nix::fcntl::OFlag;
 
 use crate::args::table::{
-    BUNDLE, CONSOLE_SOCKET, Command, Example, NEW_ID, NO_NEW_KEYRING, NO_PIVOT, PID_FILE,
-    PIDFD_SOCKET, PRESERVE_FDS,
+    BUNDLE, CONFIG, CONSOLE_SOCKET, Command, Example, Flag, NEW_ID, NO_NEW_KEYRING, NO_PIVOT,
+    PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, Takes, flag,
 };
 use crate::args::{Flags, Invocation};
 use crate::report::Failure;
@@ -23,6 +24,12 @@ The configuration decides about the terminal: with process.terminal true a conta
 in the foreground needs --console-socket; without it the container gets this command's standard \
 input, output and error.";
 
+static NO_SUBREAPER: Flag = flag(
+    "no-subreaper",
+    Takes::Nothing,
+    "do not adopt the orphans of the container, which create never does",
+);
+
 /// The command.
 pub(crate) static COMMAND: Command = Command {
     name: "create",
@@ -32,9 +39,11 @@ pub(crate) static COMMAND: Command = Command {
     rest: None,
     flags: &[
         &BUNDLE,
+        &CONFIG,
         &CONSOLE_SOCKET,
         &PID_FILE,
         &PIDFD_SOCKET,
+        &NO_SUBREAPER,
         &NO_PIVOT,
         &NO_NEW_KEYRING,
         &PRESERVE_FDS,
@@ -45,12 +54,23 @@ pub(crate) static COMMAND: Command = Command {
             line: "keel create --bundle /srv/web --pid-file /run/web.pid web",
             does: "from another bundle, with its pid in a file",
         },
+        Example {
+            line: "keel create --bundle /srv/web --config /etc/web.json web",
+            does: "with a configuration that lies elsewhere",
+        },
     ],
     run,
 };
 
-/// Create a container and leave it at the start of its process.
+/// Create a container and leave it at the start of its process. This command ends before the
+/// container does, so there are no orphans that it could adopt.
 fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
+    let flags = &invocation.flags;
+    if flags.given(&NO_SUBREAPER) && !flags.on(&NO_SUBREAPER) {
+        let message = "create cannot adopt orphans, as it ends before the container does: \
+                       leave out --no-subreaper=false";
+        return Err(Error::new(ErrorKind::Input, message).into());
+    }
     create(invocation, false)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -63,7 +83,7 @@ pub(super) fn create(
 ) -> Result<(Store, Container), Error> {
     let flags = &invocation.flags;
     let id = invocation.id()?;
-    let bundle = Bundle::open(flags.path(&BUNDLE).unwrap_or_else(|| ".".into()))?;
+    let bundle = bundle(flags.path(&BUNDLE).unwrap_or_else(|| ".".into()), flags)?;
     let terminal = bundle.spec().process.as_ref().is_some_and(|process| process.terminal);
     let console = console(flags, terminal, foreground)?;
     let listen_fds = listen_fds();
@@ -88,6 +108,14 @@ pub(super) fn create(
     let container = store.create(&id, &bundle, &options, attachments)?;
     super::log_timeline(container.timeline());
     Ok((store, container))
+}
+
+/// The bundle, with the configuration that lies in it or that is named.
+pub(super) fn bundle(dir: PathBuf, flags: &Flags) -> Result<Bundle, Error> {
+    match flags.path(&CONFIG) {
+        None => Bundle::open(dir),
+        Some(config) => Bundle::open_with(dir, config),
+    }
 }
 
 /// Where the terminal of a container or process goes, if it has one.

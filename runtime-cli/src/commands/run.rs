@@ -10,8 +10,8 @@ use nix::sys::prctl::set_child_subreaper;
 use super::create::create;
 use crate::args::Invocation;
 use crate::args::table::{
-    BUNDLE, CONSOLE_SOCKET, Command, Example, Flag, NEW_ID, NO_NEW_KEYRING, NO_PIVOT, PID_FILE,
-    PIDFD_SOCKET, PRESERVE_FDS, Takes, flag, short,
+    BUNDLE, CONFIG, CONSOLE_SOCKET, Command, Example, Flag, NEW_ID, NO_NEW_KEYRING, NO_PIVOT,
+    PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, Takes, flag, short,
 };
 use crate::foreground;
 use crate::report::{self, Failure};
@@ -35,6 +35,7 @@ of the signal that ended it.",
     rest: None,
     flags: &[
         &BUNDLE,
+        &CONFIG,
         &CONSOLE_SOCKET,
         &DETACH,
         &KEEP,
