@@ -51,8 +51,8 @@ pub mod task;
 pub use bundle::Bundle;
 pub use cgroup::{SubCgroup, Usage};
 pub use container::{
-    Container, Ending, ExecOptions, Exit, Mark, Process, Signal, Status, Store, Timeline,
-    receive_child_exits,
+    Container, Ending, ExecOptions, Exit, Mark, NotifySocket, Process, ServiceManager, Signal,
+    Status, Store, Timeline, receive_child_exits,
 };
 pub use error::{Error, ErrorKind, Fault, Result, errno_text};
 pub use features::capabilities::NAMES as CAPABILITIES;

@@ -10,6 +10,7 @@ mod commands;
 mod console;
 mod foreground;
 mod log;
+mod notify;
 mod relay;
 mod report;
 mod root;

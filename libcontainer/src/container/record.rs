@@ -317,6 +317,7 @@ impl Record {
             "noNewKeyring": self.options.no_new_keyring,
             "preservedFds": self.options.preserved_fds,
             "listenFds": self.options.listen_fds,
+            "notifySocket": self.options.notify_socket,
             "cgroupfs": self.options.cgroup_manager == CgroupManager::Cgroupfs,
             "cgroup": self.cgroup.as_ref().map(Cgroup::to_json),
         })
@@ -351,6 +352,7 @@ impl Record {
                 no_new_keyring: flag("noNewKeyring")?,
                 preserved_fds: number("preservedFds")?.try_into().ok()?,
                 listen_fds: number("listenFds")?.try_into().ok()?,
+                notify_socket: flag("notifySocket")?,
                 cgroup_manager: if flag("cgroupfs")? {
                     CgroupManager::Cgroupfs
                 } else {

@@ -3,7 +3,7 @@
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::namespace::NEWUSER;
 
-use super::{Context, affinity, capabilities, limits};
+use super::{Context, affinity, capabilities, limits, notify};
 use crate::config::{Config, Namespaces, Process};
 use crate::steps::Steps;
 
@@ -94,6 +94,10 @@ fn environment(cx: &mut Context<'_>) -> Vec<String> {
     if cx.options.listen_fds > 0 {
         env.retain(|setting| !setting.starts_with("LISTEN_FDS="));
         env.push(format!("LISTEN_FDS={}", cx.options.listen_fds));
+    }
+    if cx.options.notify_socket {
+        env.retain(|setting| !setting.starts_with("NOTIFY_SOCKET="));
+        env.push(notify::VARIABLE.to_owned());
     }
     env
 }

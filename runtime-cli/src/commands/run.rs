@@ -13,8 +13,8 @@ use crate::args::table::{
     BUNDLE, CONSOLE_SOCKET, Command, Example, Flag, NEW_ID, NO_NEW_KEYRING, NO_PIVOT, PID_FILE,
     PIDFD_SOCKET, PRESERVE_FDS, Takes, flag, short,
 };
-use crate::foreground;
 use crate::report::{self, Failure};
+use crate::{foreground, notify};
 
 pub(crate) static DETACH: Flag =
     short('d', flag("detach", Takes::Nothing, "return once the container's process has started"));
@@ -65,10 +65,14 @@ fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     {
         log::warn!("cannot adopt orphans: {}", libcontainer::errno_text(errno));
     }
-    let (store, mut container) = create(invocation, !detach)?;
+    let manager = notify::manager()?;
+    let (store, mut container) = create(invocation, !detach, manager.is_some())?;
     let ended = match detach {
-        true => container.start().map(|()| 0),
-        false => foreground::supervise(&mut container),
+        true => container.start().map(|()| {
+            notify::pass_on(manager, &mut container);
+            0
+        }),
+        false => foreground::supervise(&mut container, manager),
     };
     let removed = match &ended {
         // Whoever looks at it may want to know how it ended.
