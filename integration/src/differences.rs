@@ -63,6 +63,11 @@ const TABLE: &[(Kind, &str, &str)] = &[
     (Kind::Runc, "load::of_many_creates_with_one_id_exactly_one_succeeds", "it takes no lock on an id"),
     (Kind::Runc, "faults::a_first_process_that_is_killed_while_it_is_made_undoes_the_container", "it leaves its state and a mount behind"),
     (Kind::Runc, "load::list_never_fails_while_containers_come_and_go", "fixed in runc 1.1.13"),
+    (Kind::Runc, "notify::a_container_that_ends_without_a_word_keeps_nobody_waiting", "a detached run waits for ever: the process it does not collect is still in /proc"),
+    (Kind::Crun, "notify::a_foreground_run_passes_on_that_the_container_is_ready", "it names no main process"),
+    (Kind::Crun, "notify::what_detaches_ends_when_the_container_is_ready_and_the_manager_knows", "it names no main process"),
+    (Kind::Crun, "notify::a_manager_may_have_an_abstract_socket", "it knows paths only"),
+    (Kind::Crun, "notify::a_start_that_is_killed_while_it_waits_leaves_what_delete_removes", "the container keeps the receiving end open"),
 ];
 
 /// The reason for which a test is not meant for a runtime, if there is one.

@@ -30,7 +30,8 @@ pub(crate) static COMMAND: Command = Command {
     details: "\
 In the foreground signals are passed on to the container, its terminal (process.terminal) is \
 joined to this one, and the exit status is that of the container's process, or 128 and the number \
-of the signal that ended it.",
+of the signal that ended it. With $NOTIFY_SOCKET the service manager is told when the container \
+says that it is ready, sd_notify(3); detached, the command waits for that.",
     operands: &[NEW_ID],
     rest: None,
     flags: &[
