@@ -53,8 +53,19 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Process {
     }
 }
 
-/// Ids that a new user namespace does not map cannot be taken.
+/// The largest number is no id: to setresuid(2) it says "as before", which is root. Ids that a new
+/// user namespace does not map cannot be taken either.
 fn check_ids(cx: &mut Context<'_>, namespaces: &Namespaces) {
+    let user = &cx.process.user;
+    let groups = user.additional_gids.iter().enumerate();
+    let groups = groups.map(|(i, gid)| (format!("/process/user/additionalGids/{i}"), *gid));
+    let all =
+        [("/process/user/uid".to_owned(), user.uid), ("/process/user/gid".to_owned(), user.gid)];
+    for (pointer, id) in all.into_iter().chain(groups) {
+        if id == u32::MAX {
+            cx.fault(pointer, format!("{id} is not the number of a user or group"));
+        }
+    }
     if !namespaces.creates(NEWUSER) {
         return;
     }
