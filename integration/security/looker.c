@@ -2,10 +2,10 @@
  * Looks into every process of its PID namespace, over and over, for anything of the host: what a
  * process in a container can do to one that enters the container (CVE-2016-9962).
  *
- * Arguments: the allowed root directories as DEVICE:INODE, and after "--" a text that must not be
- * in any environment. It writes "ready", then a line for each finding, the first time, and when the
- * file /tmp/end appears, "done", how often it saw an init that enters, and how often it could look
- * into one. Compiled statically by security_exec.rs.
+ * Arguments: the allowed root directories as DEVICE:INODE, and after "--" a text that must not be in
+ * any environment. It waits for the file /tmp/begin and writes "ready", then a line for each finding,
+ * the first time, and when the file /tmp/end appears "done", how often it saw an init that enters,
+ * and how often it could look into one. Compiled statically by security_exec.rs.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -155,6 +155,8 @@ int main(int argc, char **argv)
 			break;
 		}
 	snprintf(own, sizeof own, "%d", getpid());
+	while (access("/tmp/begin", F_OK))
+		usleep(1000);
 	puts("ready");
 	fflush(stdout);
 	while (access("/tmp/end", F_OK)) {

@@ -47,6 +47,12 @@ fn looking(scene: &Scene, bundle: Bundle, roots: &[&Bundle]) -> Option<Bundle> {
     Some(bundle.args(args).capabilities(&CURIOUS))
 }
 
+/// Lets the looker begin.
+fn look(looker: &Container<'_>, bundle: &Bundle) {
+    bundle.file("tmp/begin", "");
+    looker.expect("ready");
+}
+
 /// What the looker has found, how often it saw an init that enters, and how often it could look
 /// into one.
 fn findings(container: &Container<'_>, bundle: &Bundle) -> (Vec<String>, u64, u64) {
@@ -79,7 +85,7 @@ fn the_looker_finds_what_there_is_to_find() {
     let Some(scene) = Scene::needing(&[Need::Program("bash")]) else { return };
     let Some(bundle) = looking(&scene, scene.bundle(), &[]) else { return };
     let container = scene.start(&bundle);
-    container.expect("ready");
+    look(&container, &bundle);
     let words = ["exec", "--detach", "--preserve-fds=2", "-e", "A=secret-of-the-host"];
     let call = scene.keel(words).args([container.id(), "sleep", "1000"]);
     let file = scene.dir().join("a-file-of-the-host");
@@ -97,7 +103,7 @@ fn nothing_of_the_host_is_seen_in_a_process_that_enters_a_container() {
     let Some(scene) = Scene::needing(&[Need::Program("bash")]) else { return };
     let Some(bundle) = looking(&scene, scene.bundle(), &[]) else { return };
     let container = scene.start(&bundle);
-    container.expect("ready");
+    look(&container, &bundle);
     for _ in 0..500 {
         exec(&scene, &[container.id(), "/bin/true"]).ok();
     }
@@ -111,7 +117,7 @@ fn a_user_namespaces_root_cannot_look_into_a_process_that_enters_it() {
     let Some(scene) = Scene::needing(&[Need::Program("bash")]) else { return };
     let Some(bundle) = looking(&scene, with_user_namespace(scene.bundle()), &[]) else { return };
     let container = scene.start(&bundle);
-    container.expect("ready");
+    look(&container, &bundle);
     for _ in 0..200 {
         exec(&scene, &[container.id(), "/bin/true"]).ok();
     }
@@ -127,9 +133,9 @@ fn nothing_of_the_host_is_seen_from_a_container_whose_pid_namespace_is_shared() 
     let second = scene.bundle().sleeping();
     let Some(first) = looking(&scene, scene.bundle(), &[&second]) else { return };
     let looker = scene.start(&first);
-    looker.expect("ready");
     let path = format!("/proc/{}/ns/pid", looker.pid());
     let container = scene.start(&second.namespace("pid", Some(&path)));
+    look(&looker, &first);
     for _ in 0..200 {
         exec(&scene, &[container.id(), "/bin/true"]).ok();
     }
