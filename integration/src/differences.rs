@@ -68,6 +68,16 @@ const TABLE: &[(Kind, &str, &str)] = &[
     (Kind::Crun, "notify::what_detaches_ends_when_the_container_is_ready_and_the_manager_knows", "it names no main process"),
     (Kind::Crun, "notify::a_manager_may_have_an_abstract_socket", "it knows paths only"),
     (Kind::Crun, "notify::a_start_that_is_killed_while_it_waits_leaves_what_delete_removes", "the container keeps the receiving end open"),
+    (Kind::Runc, "security_exec::a_user_namespaces_root_cannot_look_into_a_process_that_enters_it", "keel's init is known by its name"),
+    (Kind::Crun, "security_exec::a_user_namespaces_root_cannot_look_into_a_process_that_enters_it", "keel's init is known by its name"),
+    (Kind::Runc, "security_exec::nothing_of_the_host_is_seen_in_a_process_that_enters_a_container", "its program and libraries are seen"),
+    (Kind::Crun, "security_exec::nothing_of_the_host_is_seen_in_a_process_that_enters_a_container", "descriptors and the environment of its caller are seen"),
+    (Kind::Runc, "security_exec::nothing_of_the_host_is_seen_from_a_container_whose_pid_namespace_is_shared", "its program and libraries are seen"),
+    (Kind::Crun, "security_exec::nothing_of_the_host_is_seen_from_a_container_whose_pid_namespace_is_shared", "descriptors and the environment of its caller are seen"),
+    (Kind::Runc, "security_exec::a_hostile_list_of_users_neither_leads_outside_nor_keeps_anybody_waiting", "it waits for a FIFO"),
+    (Kind::Crun, "security_exec::a_hostile_list_of_users_neither_leads_outside_nor_keeps_anybody_waiting", "it waits for a FIFO"),
+    (Kind::Crun, "security_exec::a_process_cannot_begin_in_a_directory_behind_a_descriptor", "fixed in crun 1.15"),
+    (Kind::Crun, "security_exec::an_id_that_is_none_is_refused_in_documents", "it takes it for \"as before\""),
 ];
 
 /// The reason for which a test is not meant for a runtime, if there is one.

@@ -87,7 +87,7 @@ fn the_looker_finds_what_there_is_to_find() {
     let container = scene.start(&bundle);
     look(&container, &bundle);
     let words = ["exec", "--detach", "--preserve-fds=2", "-e", "A=secret-of-the-host"];
-    let call = scene.keel(words).args([container.id(), "sleep", "1000"]);
+    let call = scene.keel(words).args([container.id(), "/bin/sleep", "1000"]);
     let file = scene.dir().join("a-file-of-the-host");
     integration::bundle::write(&file, b"");
     call.with_descriptors(&format!("3</etc 4<{}", file.display())).run().ok();
