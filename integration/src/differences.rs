@@ -78,6 +78,13 @@ const TABLE: &[(Kind, &str, &str)] = &[
     (Kind::Crun, "security_exec::a_hostile_list_of_users_neither_leads_outside_nor_keeps_anybody_waiting", "it waits for a FIFO"),
     (Kind::Crun, "security_exec::a_process_cannot_begin_in_a_directory_behind_a_descriptor", "fixed in crun 1.15"),
     (Kind::Crun, "security_exec::an_id_that_is_none_is_refused_in_documents", "it takes it for \"as before\""),
+    (Kind::Crun, "contract::a_create_that_fails_is_told_in_the_log_and_leaves_nothing", "its sentences are others than runc's"),
+    (Kind::Crun, "contract::buildkit_runs_in_the_foreground", "its sentences are others than runc's"),
+    (Kind::Crun, "contract::containerd_through_ctr", "its sentences are others than runc's"),
+    (Kind::Crun, "contract::docker_with_its_prestart_hook", "its sentences are others than runc's"),
+    (Kind::Crun, "contract::podman_tells_a_failing_create_by_its_log_and_without_one_by_stderr", "its sentences are others than runc's"),
+    (Kind::Crun, "contract::podman_through_conmon", "its sentences are others than runc's"),
+    (Kind::Crun, "contract::a_sandbox_of_cri_and_a_container_in_it", "it refuses the version 1.3.0"),
 ];
 
 /// The reason for which a test is not meant for a runtime, if there is one.
