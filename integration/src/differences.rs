@@ -85,6 +85,17 @@ const TABLE: &[(Kind, &str, &str)] = &[
     (Kind::Crun, "contract::podman_tells_a_failing_create_by_its_log_and_without_one_by_stderr", "its sentences are others than runc's"),
     (Kind::Crun, "contract::podman_through_conmon", "its sentences are others than runc's"),
     (Kind::Crun, "contract::a_sandbox_of_cri_and_a_container_in_it", "it refuses the version 1.3.0"),
+    (Kind::Runc, "foreground::a_reader_that_comes_after_the_end_finds_everything", "its caller must have a terminal"),
+    (Kind::Runc, "foreground::a_reader_that_is_gone_stops_nobody", "its caller must have a terminal"),
+    (Kind::Runc, "foreground::input_reaches_the_process_whole_and_its_end_is_told", "its caller must have a terminal"),
+    (Kind::Runc, "foreground::nobody_reads_a_pipe_and_the_command_sleeps_and_nothing_is_lost", "its caller must have a terminal"),
+    (Kind::Runc, "foreground::what_is_written_right_before_the_end_arrives_whole", "its caller must have a terminal"),
+    (Kind::Crun, "foreground::a_reader_that_comes_after_the_end_finds_everything", "its caller must have a terminal"),
+    (Kind::Crun, "foreground::a_reader_that_is_gone_stops_nobody", "its caller must have a terminal"),
+    (Kind::Crun, "foreground::input_reaches_the_process_whole_and_its_end_is_told", "its caller must have a terminal"),
+    (Kind::Crun, "foreground::nobody_reads_a_pipe_and_the_command_sleeps_and_nothing_is_lost", "its caller must have a terminal"),
+    (Kind::Crun, "foreground::what_is_written_right_before_the_end_arrives_whole", "its caller must have a terminal"),
+    (Kind::Crun, "foreground::a_resize_of_the_callers_terminal_is_followed", "a process of exec has no terminal to ask for its size"),
 ];
 
 /// The reason for which a test is not meant for a runtime, if there is one.
