@@ -189,14 +189,21 @@ fn a_process_inside_is_told_where_and_its_word_counts_up_to_its_end() {
     let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
     let manager = Manager::begin(&scene);
     // Busybox has no sd_notify, but its logger sends a datagram to /dev/log.
-    let script = "echo $NOTIFY_SOCKET; ln -s $NOTIFY_SOCKET /dev/log; ls -A /run/notify; \
+    const SCRIPT: &str = "echo $NOTIFY_SOCKET; ln -s $NOTIFY_SOCKET /dev/log; ls -A /run/notify; \
         touch /run/notify/x 2>/dev/null || echo read-only; logger 'x\nREADY=1'";
-    let bundle = scene.bundle().sh(script).set("/process/env/-", "NOTIFY_SOCKET=/elsewhere");
-    bundle.link("bin/logger", "busybox");
-    let call = scene.verb("run", &[], &bundle, &scene.id());
+    let edit = |bundle: Bundle| {
+        bundle.link("bin/logger", "busybox");
+        bundle.sh(SCRIPT).set("/process/env/-", "NOTIFY_SOCKET=/elsewhere")
+    };
+    let call = scene.verb("run", &[], &edit(scene.bundle()), &scene.id());
     let outcome = under(&manager, call).run().ok();
     assert_eq!(outcome.stdout, format!("{INSIDE}\nnotify.sock\nread-only\n"));
     manager.hears("READY=1");
+    for (_, id, call) in detached(&scene, &manager, edit) {
+        manager.hears("READY=1");
+        manager.releases(&scene, call);
+        delete(&scene, &id);
+    }
 }
 
 #[test]

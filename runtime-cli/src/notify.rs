@@ -23,10 +23,11 @@ pub(crate) fn manager() -> Result<Option<ServiceManager>, Error> {
 /// container runs, whatever comes of this, so that a failure is no failure of its start.
 pub(crate) fn pass_on(manager: Option<ServiceManager>, container: &mut Container) {
     let (Some(manager), Some(socket)) = (manager, container.take_notify_socket()) else { return };
-    let passed = socket.await_ready(&*container).and_then(|ready| match container.pid() {
+    let pid = container.pid();
+    let passed = socket.await_ready(&*container).and_then(|ready| match ready {
         // The manager looks at a message only as long as its sender exists.
-        Some(pid) if ready => manager.ready(pid).and_then(|()| manager.barrier(PATIENCE)),
-        _ => Ok(true),
+        true => manager.ready(pid).and_then(|()| manager.barrier(PATIENCE)),
+        false => Ok(true),
     });
     match passed {
         Ok(true) => {}
@@ -55,7 +56,7 @@ impl Notices {
             if !ready || std::mem::replace(&mut self.told, true) {
                 return Ok(());
             }
-            self.manager.ready(std::process::id().cast_signed())
+            self.manager.ready(Some(std::process::id().cast_signed()))
         });
         if let Err(error) = passed {
             log::warn!("{error}");

@@ -133,13 +133,16 @@ impl ServiceManager {
         Ok(Self(socket))
     }
 
-    /// Says that the service is ready, and which is its main process, by the pid in this process's
-    /// PID namespace.
+    /// Says that the service is ready, and which is its main process if it is another than before, by
+    /// the pid in this process's PID namespace.
     ///
     /// # Errors
     /// It cannot be sent.
-    pub fn ready(&self, main_pid: i32) -> Result<()> {
-        let message = format!("READY=1\nMAINPID={main_pid}");
+    pub fn ready(&self, main_pid: Option<i32>) -> Result<()> {
+        let mut message = "READY=1".to_owned();
+        if let Some(pid) = main_pid {
+            message += &format!("\nMAINPID={pid}");
+        }
         send(self.0.as_raw_fd(), message.as_bytes(), MsgFlags::MSG_NOSIGNAL)
             .map(drop)
             .map_err(|errno| Error::system("cannot notify the service manager", errno))
