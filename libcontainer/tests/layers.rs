@@ -56,7 +56,7 @@ const NEIGHBOURS: [(&str, &[&str]); 6] = [
     ("mounts", &["rootfs"]),
     ("mount_options", &["rootfs"]),
     // The process is made of these.
-    ("process", &["affinity", "capabilities", "limits", "user_namespace"]),
+    ("process", &["affinity", "capabilities", "limits", "notify", "user_namespace"]),
     // A path as text, and the name of a kind of namespace.
     ("devices", &["mounts"]),
     ("masked_paths", &["mounts"]),

@@ -12,6 +12,7 @@ mod completion;
 mod console;
 mod foreground;
 mod log;
+mod notify;
 mod relay;
 mod report;
 mod root;

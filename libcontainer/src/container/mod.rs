@@ -15,6 +15,7 @@ mod launch;
 mod link;
 mod mappings;
 mod mounts;
+mod notify;
 mod pass;
 mod pause;
 mod perform;
@@ -38,6 +39,7 @@ use std::sync::OnceLock;
 pub use ending::Ending;
 pub use events::{Event, EventOptions, Events};
 pub use exec::ExecOptions;
+pub use notify::{NotifySocket, ServiceManager};
 pub use process::Process;
 pub use signal::Signal;
 pub use status::Status;
@@ -72,6 +74,7 @@ pub struct Container {
     /// How its first process ended, once that was collected.
     exit: OnceLock<Exit>,
     console: Option<OwnedFd>,
+    notify_socket: Option<OwnedFd>,
     timeline: Timeline,
     warnings: Vec<Fault>,
 }
@@ -100,6 +103,7 @@ impl Store {
             pidfd,
             exit: OnceLock::new(),
             console: None,
+            notify_socket: None,
             timeline: Timeline::default(),
             warnings: Vec::new(),
         })
@@ -170,6 +174,11 @@ impl Container {
     /// The master of its terminal, after `create` with [`crate::Console::Keep`]; once.
     pub fn take_console(&mut self) -> Option<OwnedFd> {
         self.console.take()
+    }
+
+    /// Where it says that it is ready, after `start` with [`crate::Options::notify_socket`]; once.
+    pub fn take_notify_socket(&mut self) -> Option<NotifySocket> {
+        self.notify_socket.take().map(NotifySocket::new)
     }
 
     /// When the steps of its creation were done; after `create` only.

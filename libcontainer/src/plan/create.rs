@@ -11,7 +11,7 @@ use libcontainer_init::wire::Slot;
 use crate::config::{Config, Joined, MountKind};
 use crate::features::{
     capabilities, cgroup_entry, cgroup_mounts, console, descriptors, devices, hooks, hostname,
-    keyring, limits, masked_paths, mounts, namespaces, process, rootfs, sysctl, user,
+    keyring, limits, masked_paths, mounts, namespaces, notify, process, rootfs, sysctl, user,
     user_namespace,
 };
 use crate::host::Host;
@@ -58,6 +58,8 @@ struct Create<'a> {
     cgroups_entered: bool,
     /// Mounts that later steps need, by their place.
     kept: Vec<(String, Slot)>,
+    /// The notify socket, until whoever starts the container gets it.
+    notify_socket: Slot,
 }
 
 /// What the runtime opened on the host for init.
@@ -99,6 +101,7 @@ impl<'a> Create<'a> {
             cgroups_ready: false,
             cgroups_entered: false,
             kept: Vec::new(),
+            notify_socket: Slot::NONE,
         }
     }
 
@@ -194,6 +197,7 @@ impl<'a> Create<'a> {
             }
         }
         devices::create(self.config, &mut self.steps, &self.opened.devices);
+        self.notify_socket = notify::make(self.config, &mut self.steps);
     }
 
     /// Before cgroups are mounted they must be there, and a cgroup namespace be rooted in them.
@@ -283,6 +287,7 @@ impl<'a> Create<'a> {
         if !config.has_process {
             return; // nobody starts it
         }
+        notify::send(config, s, self.notify_socket);
         hooks::inside(config, s, "startContainer", state);
         descriptors::place(config, s, self.opened.preserved);
         limits::set(config, s);

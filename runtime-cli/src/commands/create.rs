@@ -16,6 +16,7 @@ use crate::args::table::{
     PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, Takes, flag,
 };
 use crate::args::{Flags, Invocation};
+use crate::notify;
 use crate::report::Failure;
 use crate::root::StateRoot;
 
@@ -71,15 +72,17 @@ fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
                        leave out --no-subreaper=false";
         return Err(Error::new(ErrorKind::Input, message).into());
     }
-    create(invocation, false)?;
+    let manager = notify::manager()?;
+    create(invocation, false, manager.is_some())?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Create the container that the command line describes, to be left alone or to be held in the
-/// foreground.
+/// foreground, and with a notify socket or without.
 pub(super) fn create(
     invocation: &Invocation,
     foreground: bool,
+    notify_socket: bool,
 ) -> Result<(Store, Container), Error> {
     let flags = &invocation.flags;
     let id = invocation.id()?;
@@ -93,6 +96,7 @@ pub(super) fn create(
         no_new_keyring: flags.on(&NO_NEW_KEYRING),
         preserved_fds,
         listen_fds,
+        notify_socket,
         cgroup_manager: invocation.globals.cgroup_manager,
     };
     let attachments = Attachments {

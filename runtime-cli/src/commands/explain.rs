@@ -41,6 +41,7 @@ fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let bundle = bundle(invocation.operand(0).unwrap_or_default().into(), flags)?;
     let options = Options {
         no_pivot: flags.on(&NO_PIVOT),
+        notify_socket: std::env::var_os("NOTIFY_SOCKET").is_some_and(|a| !a.is_empty()),
         cgroup_manager: invocation.globals.cgroup_manager,
         ..Options::default()
     };
