@@ -34,7 +34,7 @@ demo: build
 test: toolchain
 	@integration/install-packages busybox-static util-linux
 	@integration/install-packages --optional runc crun podman conmon netavark containerd docker.io \
-		umoci skopeo strace iproute2 uidmap
+		umoci skopeo strace iproute2 uidmap zsh fish man-db groff-base
 	@$(CARGO) run -q -p integration --bin suite
 
 # musl, because glibc's start-up alone costs more than most commands of keel: 68 CPUID
@@ -42,6 +42,7 @@ test: toolchain
 release: toolchain
 	@set -eu; \
 	export RUSTFLAGS="-C relocation-model=static"; \
+	export KEEL_COMMIT="$${KEEL_COMMIT:-$$(git rev-parse HEAD 2>/dev/null || echo unknown)}"; \
 	if rustup target list --installed 2>/dev/null | grep -qx $(TARGET) || \
 	   rustup target add $(TARGET) 2>/dev/null; then \
 		$(CARGO) build --release -p runtime-cli --target $(TARGET); \

@@ -173,6 +173,12 @@ impl Bundle {
         symlink(target, path).expect("symlink");
     }
 
+    /// Replaces the whole configuration.
+    #[must_use]
+    pub fn with_config(self, config: Value) -> Self {
+        Self { config, ..self }
+    }
+
     /// Sets `process.args`.
     #[must_use]
     pub fn args<S: AsRef<str>>(self, args: impl IntoIterator<Item = S>) -> Self {

@@ -28,6 +28,12 @@ impl ConsoleSocket {
     /// Waits for a console.
     #[track_caller]
     pub fn receive(&self) -> Terminal {
+        Terminal { master: File::from(self.receive_descriptor()), seen: Vec::new() }
+    }
+
+    /// Waits for a descriptor of whatever kind.
+    #[track_caller]
+    pub fn receive_descriptor(&self) -> OwnedFd {
         wait_readable(&self.0, "a connection to the console socket");
         let (stream, _) = self.0.accept().expect("accept");
         wait_readable(&stream, "a console on the socket");
@@ -47,8 +53,8 @@ impl ConsoleSocket {
                 // SAFETY: the kernel made this descriptor for us in recvmsg, and nothing else in
                 // this process knows its number.
                 #[allow(unsafe_code, reason = "nix hands received descriptors out as numbers")]
-                let master = unsafe { OwnedFd::from_raw_fd(fds[0]) };
-                Terminal { master: File::from(master), seen: Vec::new() }
+                let received = unsafe { OwnedFd::from_raw_fd(fds[0]) };
+                received
             }
             other => panic!("the console socket got {other:?} instead of one descriptor"),
         }

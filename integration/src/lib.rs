@@ -24,6 +24,7 @@ pub mod differences;
 pub mod engine;
 pub mod inside;
 pub mod race;
+pub mod recorded;
 pub mod runtime;
 pub mod scene;
 pub mod skip;

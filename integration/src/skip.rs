@@ -23,6 +23,8 @@ pub enum Need {
     Path(&'static str),
     /// At least one hierarchy of cgroup v1.
     CgroupV1,
+    /// systemd as the first process.
+    Systemd,
     /// A command that no other runtime has.
     Keel,
 }
@@ -34,6 +36,7 @@ impl fmt::Display for Need {
             Self::Controller(name) => write!(f, "no cgroup controller {name} here"),
             Self::Path(path) => write!(f, "{path} is not there"),
             Self::CgroupV1 => write!(f, "no cgroup v1 hierarchy here"),
+            Self::Systemd => write!(f, "systemd is not the first process here"),
             Self::Keel => write!(f, "only keel has this command"),
         }
     }
@@ -47,6 +50,7 @@ impl Need {
             Self::Controller(name) => Layout::here().has(name),
             Self::Path(path) => std::fs::symlink_metadata(path).is_ok(),
             Self::CgroupV1 => !Layout::here().is_v2(),
+            Self::Systemd => std::fs::metadata("/run/systemd/system").is_ok(),
             Self::Keel => Runtime::under_test().is_ok_and(|runtime| runtime.kind() == Kind::Keel),
         }
     }

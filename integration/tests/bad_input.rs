@@ -356,3 +356,20 @@ fn a_state_root_that_is_a_file_is_refused() {
     scene.refused(&scene.bundle());
     fs::remove_file(scene.state_root()).expect("unlink");
 }
+
+#[test]
+fn a_directory_of_somebody_else_is_not_deleted_for_a_container() {
+    let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
+    let theirs = scene.directory("home").join("precious");
+    fs::create_dir_all(theirs.join("below")).expect("mkdir");
+    for name in ["config.json", "letter"] {
+        integration::bundle::write(&theirs.join(name), b"{}");
+        let root = theirs.parent().expect("a parent");
+        let call = scene.call(scene.runtime().program()).arg("--root").arg(root);
+        let outcome = call.args(["delete", "--force", "precious"]).run();
+        outcome.refused().says(&["is not the directory of a container"]);
+        assert!(
+            fs::metadata(theirs.join(name)).is_ok() && fs::metadata(theirs.join("below")).is_ok()
+        );
+    }
+}

@@ -115,6 +115,12 @@ fn podman_runs_containers() {
     });
     let status = podman.call(&["inspect", "--format", "{{.State.Status}}", name]).run().ok();
     assert_eq!(status.stdout, "running\n");
+    let exec = |words: &[&str]| podman.call(&[&["exec"], words].concat());
+    let outcome = exec(&["--user", "7", name, "sh", "-c", "id -u; exit 3"]).run().exits(3);
+    assert_eq!(outcome.stdout, "7\n");
+    exec(&[name, "/no/such/program"]).run().exits(127);
+    let seen = on_a_terminal(exec(&["-it", name, "sh", "-c", "tty; echo terminal-end"]));
+    assert!(seen.contains("/dev/pts/"), "{seen}");
     podman.call(&["stop", "--time", "5", name]).run().ok();
     let code = podman.call(&["inspect", "--format", "{{.State.ExitCode}}", name]).run().ok();
     assert_eq!(code.stdout, "9\n");
@@ -159,6 +165,14 @@ fn containerd_runs_containers() {
     run(&["--detach"], "three", &["sleep", "1000"]).run().ok();
     let list = ctr(&["tasks", "list"]).run().ok().stdout;
     assert!(list.contains("three") && list.contains("RUNNING"), "{list}");
+    let exec = |options: &[&str], words: &[&str]| {
+        ctr(&["tasks", "exec"]).args(options).arg("three").args(words)
+    };
+    let outcome = exec(&["--exec-id", "a"], &["sh", "-c", "echo inside; exit 3"]).run().exits(3);
+    assert_eq!(outcome.stdout, "inside\n");
+    let seen =
+        on_a_terminal(exec(&["-t", "--exec-id", "b"], &["sh", "-c", "tty; echo terminal-end"]));
+    assert!(seen.contains("/dev/pts/"), "{seen}");
     ctr(&["tasks", "kill", "--signal", "SIGKILL", "three"]).run().ok();
     integration::runtime::until("the task's end", || {
         ctr(&["tasks", "list"]).run().ok().stdout.contains("STOPPED")
@@ -198,6 +212,14 @@ fn docker_runs_containers() {
     integration::runtime::until("the container's output", || {
         docker(&["logs", "detached"]).run().stdout.contains("up")
     });
+    let exec = |words: &[&str]| docker(&[&["exec"], words].concat());
+    let outcome = exec(&["--user", "7", "detached", "sh", "-c", "id -u; exit 3"]).run().exits(3);
+    assert_eq!(outcome.stdout, "7\n");
+    // Docker 20.10 says 126 here, with runc too.
+    let outcome = exec(&["detached", "/no/such/program"]).run().exits(126);
+    assert!(outcome.stdout.contains("no such file or directory"), "{outcome:?}");
+    let seen = on_a_terminal(exec(&["-it", "detached", "sh", "-c", "tty; echo terminal-end"]));
+    assert!(seen.contains("/dev/pts/"), "{seen}");
     docker(&["stop", "--time", "5", "detached"]).run().ok();
     let code = docker(&["inspect", "--format", "{{.State.ExitCode}}", "detached"]).run().ok();
     assert_eq!(code.stdout, "9\n");

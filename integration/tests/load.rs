@@ -108,3 +108,27 @@ fn commands_on_one_container_at_once_leave_it_in_order() {
         container.call(&["state"]).refused().says(&["does not exist"]);
     }
 }
+
+#[test]
+fn eight_times_a_hundred_processes_at_once_all_join_a_container() {
+    let Some(scene) = Scene::begin() else { return };
+    let bundle = scene.bundle().sleeping();
+    let container = scene.start(&bundle);
+    let before = scene.snapshot();
+    let join = |row: usize| {
+        for number in 0..100 {
+            let words = format!("echo {row} {number}; exit {row}");
+            let call = scene.keel(["exec", container.id(), "sh", "-c", &words]);
+            let outcome = call.patience(Duration::from_secs(120)).run();
+            let outcome = outcome.exits(i32::try_from(row).expect("fits"));
+            assert_eq!(outcome.stdout, format!("{row} {number}\n"), "{outcome:?}");
+        }
+    };
+    std::thread::scope(|threads| {
+        for row in 0..8 {
+            threads.spawn(move || join(row));
+        }
+    });
+    before.assert_same();
+    container.end();
+}

@@ -44,6 +44,8 @@ pub struct Config {
     pub has_process: bool,
     /// The terminal, when the process has one.
     pub console: Option<Console>,
+    /// Whether it has a socket for sd_notify(3).
+    pub notify_socket: bool,
     /// Hooks.
     pub hooks: spec::Hooks,
     /// Cgroups and what is written into them.

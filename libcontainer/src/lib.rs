@@ -38,6 +38,7 @@ pub mod config;
 pub mod container;
 pub mod error;
 pub mod features;
+mod features_document;
 pub mod host;
 mod id;
 #[cfg(feature = "oci-spec")]
@@ -56,11 +57,12 @@ pub use container::{
     PressureWatch, RdmaStatistics, Resource, Stall, Statistics,
 };
 pub use container::{
-    Container, Ending, ExecOptions, Exit, Mark, Process, Signal, Status, Store, Timeline,
-    receive_child_exits,
+    Container, Ending, ExecOptions, Exit, Mark, NotifySocket, Process, ServiceManager, Signal,
+    Status, Store, Timeline, receive_child_exits,
 };
 pub use error::{Error, ErrorKind, Fault, Result, errno_text};
 pub use features::capabilities::CAPABILITIES;
+pub use features_document::features_document;
 pub use host::{Cgroups, Host};
 pub use id::ContainerId;
 pub use options::{Attachments, CgroupManager, Console, Options};

@@ -18,6 +18,9 @@ pub struct Options {
     pub preserved_fds: u32,
     /// How many of them are sockets for socket activation, sd_listen_fds(3).
     pub listen_fds: u32,
+    /// Give the container a socket for sd_notify(3), and its path in NOTIFY_SOCKET. What arrives
+    /// there is for whoever starts it: see [`crate::Container::take_notify_socket`].
+    pub notify_socket: bool,
     /// Who manages cgroups.
     pub cgroup_manager: CgroupManager,
     /// The addresses of the bus of the user whose systemd does so (D-Bus Specification, "Server

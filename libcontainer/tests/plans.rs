@@ -230,6 +230,16 @@ fn process_cases() -> Vec<Case> {
             process.args = vec!["server".into(), "--listen".into()];
             process.env.push("HOME=/srv".into());
         }),
+        Case::new("notify-socket", |case| case.options.notify_socket = true),
+        Case::new("notify-socket-without-mount-namespace", |case| {
+            case.options.notify_socket = true;
+            namespaces(case).retain(|namespace| namespace.kind != "mount");
+            case.spec.mounts.clear();
+            case.spec.root.as_mut().unwrap().readonly = false;
+            let linux = case.spec.linux.as_mut().unwrap();
+            linux.masked_paths.clear();
+            linux.readonly_paths.clear();
+        }),
         Case::new("sysctl", |case| {
             let sysctl = &mut case.spec.linux.as_mut().unwrap().sysctl;
             sysctl.insert("net.ipv4.ip_forward".into(), "1".into());

@@ -105,6 +105,7 @@ cases![
     a_read_only_dev_has_its_nodes,
     a_shared_root_is_shared,
     the_session_keyring_is_the_containers_own,
+    a_container_says_that_it_is_ready,
     a_caller_without_privileges_leaves_the_copying_of_mounts_to_init,
     a_process_that_is_added_ends_up_on_the_cpus_it_asks_for,
     a_mount_that_is_added_can_be_removed,

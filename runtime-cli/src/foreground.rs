@@ -8,7 +8,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use libcontainer::{Container, Error, Exit, Process};
+use libcontainer::{Container, Error, Exit, NotifySocket, Process, ServiceManager};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -16,12 +16,15 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 
 use crate::console::Terminal;
+use crate::notify::Notices;
 use crate::relay::{Ready, Relay, Side};
 
 /// What this program stands for: it waits to be started, and has a pidfd.
 pub(crate) trait Subject: AsFd {
     /// The master of its terminal, once.
     fn take_console(&mut self) -> Option<OwnedFd>;
+    /// Where it says that it is ready, once.
+    fn take_notify_socket(&mut self) -> Option<NotifySocket>;
     /// Its pid.
     fn pid(&self) -> Option<i32>;
     /// Let it begin.
@@ -35,6 +38,9 @@ pub(crate) trait Subject: AsFd {
 impl Subject for Container {
     fn take_console(&mut self) -> Option<OwnedFd> {
         Self::take_console(self)
+    }
+    fn take_notify_socket(&mut self) -> Option<NotifySocket> {
+        Self::take_notify_socket(self)
     }
     fn pid(&self) -> Option<i32> {
         Self::pid(self)
@@ -54,6 +60,9 @@ impl Subject for Process {
     fn take_console(&mut self) -> Option<OwnedFd> {
         Self::take_console(self)
     }
+    fn take_notify_socket(&mut self) -> Option<NotifySocket> {
+        None
+    }
     fn pid(&self) -> Option<i32> {
         Some(Self::pid(self))
     }
@@ -68,17 +77,27 @@ impl Subject for Process {
     }
 }
 
-/// Start it and stand for it until it ends; the result is its exit status.
-pub(crate) fn supervise(subject: &mut impl Subject) -> Result<u8, Error> {
+/// Start it and stand for it until it ends; the result is its exit status. A service manager is
+/// told when it says that it is ready.
+pub(crate) fn supervise(
+    subject: &mut impl Subject,
+    manager: Option<ServiceManager>,
+) -> Result<u8, Error> {
     let master = subject.take_console();
     let signals = Signals::take_over(master.is_some())?;
     let mut terminal = master.map(Terminal::join).transpose()?;
     let own = subject.pid();
     subject.start()?;
+    let socket = manager.zip(subject.take_notify_socket());
+    let mut notices = socket.map(|(manager, socket)| Notices::between(manager, socket));
     let mut more = false;
     loop {
-        let relay = terminal.as_ref().map(|terminal| &terminal.relay);
-        let woken = wait(&signals, Some(subject.as_fd()), relay, more)?;
+        let watched = Watched {
+            ended: Some(subject.as_fd()),
+            notices: notices.as_ref().map(|notices| notices.socket.as_fd()),
+            relay: terminal.as_ref().map(|terminal| &terminal.relay),
+        };
+        let woken = wait(&signals, &watched, more)?;
         if woken.signals {
             while let Some(signal) = signals.next() {
                 obey(signal, subject, own, terminal.as_ref());
@@ -86,6 +105,10 @@ pub(crate) fn supervise(subject: &mut impl Subject) -> Result<u8, Error> {
         }
         if let Some(terminal) = &mut terminal {
             more = terminal.relay.step(woken.ready);
+        }
+        // What it said before its end counts, too.
+        if let Some(notices) = notices.as_mut().filter(|_| woken.notices || woken.ended) {
+            notices.step();
         }
         if woken.ended {
             break;
@@ -136,7 +159,8 @@ fn finish(relay: &mut Relay, signals: &Signals) -> Result<(), Error> {
     relay.end();
     let mut more = relay.step(Ready::default());
     while !relay.is_done() {
-        let woken = wait(signals, None, Some(relay), more)?;
+        let watched = Watched { relay: Some(relay), ..Watched::default() };
+        let woken = wait(signals, &watched, more)?;
         while let Some(signal) = signals.next() {
             if END.iter().any(|end| *end as i32 == signal) {
                 return Ok(());
@@ -147,28 +171,33 @@ fn finish(relay: &mut Relay, signals: &Signals) -> Result<(), Error> {
     Ok(())
 }
 
+/// What [`wait`] looks at besides signals.
+#[derive(Default)]
+struct Watched<'a> {
+    ended: Option<BorrowedFd<'a>>,
+    notices: Option<BorrowedFd<'a>>,
+    relay: Option<&'a Relay>,
+}
+
 /// Why [`wait`] returned.
 #[derive(Default)]
 struct Woken {
     signals: bool,
     ended: bool,
+    notices: bool,
     ready: Ready,
 }
 
 /// Wait until there is something to do; with `more`, only look.
-fn wait(
-    signals: &Signals,
-    ended: Option<BorrowedFd<'_>>,
-    relay: Option<&Relay>,
-    more: bool,
-) -> Result<Woken, Error> {
+fn wait(signals: &Signals, watched: &Watched<'_>, more: bool) -> Result<Woken, Error> {
     let mut fds = vec![PollFd::new(signals.0.as_fd(), PollFlags::POLLIN)];
     let mut sides = Vec::new();
-    for (side, fd, events) in relay.into_iter().flat_map(Relay::interests) {
+    for (side, fd, events) in watched.relay.into_iter().flat_map(Relay::interests) {
         sides.push(side);
         fds.push(PollFd::new(fd, events));
     }
-    fds.extend(ended.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+    let ended = watched.ended.map(|fd| add(&mut fds, fd));
+    let notices = watched.notices.map(|fd| add(&mut fds, fd));
     let timeout = if more { PollTimeout::ZERO } else { PollTimeout::NONE };
     match poll(&mut fds, timeout) {
         Ok(_) => {}
@@ -181,9 +210,16 @@ fn wait(
     let at = |side: Side| sides.iter().position(|s| *s == side).is_some_and(|at| any(at + 1));
     Ok(Woken {
         signals: any(0),
-        ended: ended.is_some() && any(sides.len() + 1),
+        ended: ended.is_some_and(any),
+        notices: notices.is_some_and(any),
         ready: Ready { master: at(Side::Master), input: at(Side::Input), output: at(Side::Output) },
     })
+}
+
+/// Add a descriptor to wait for; the result is its place.
+fn add<'a>(fds: &mut Vec<PollFd<'a>>, fd: BorrowedFd<'a>) -> usize {
+    fds.push(PollFd::new(fd, PollFlags::POLLIN));
+    fds.len() - 1
 }
 
 /// The signals sent to this process.

@@ -1,44 +1,39 @@
-//! The log: errors, warnings and, with `--debug`, what is done.
+//! The log: errors, warnings and, if asked for, what is done.
 //!
-//! Opened once by `main`. Lines look as runc's do, since engines read them: one JSON object or one
-//! logrus line each, appended with one write so that processes sharing a file do not mix. Without
-//! `--log` they go to standard error. A line that cannot be written is dropped: a full disk must
-//! not stop a container.
+//! Opened once by `main`; `target` says where it goes. The lines of a file look as runc's do, since
+//! engines read them: one JSON object or one logrus line each, appended with one write so that
+//! processes sharing a file do not mix. Without `--log` they go to standard error. A line that
+//! cannot be written is dropped: a full disk must not stop a container.
 
-use std::fs::{File, OpenOptions};
+mod target;
+
 use std::io::Write;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use libcontainer::Error;
 use libcontainer::container::rfc3339;
-use log::{Level, LevelFilter, Metadata, Record};
+use log::{Level, Metadata, Record};
 use serde_json::{Map, Value};
+use target::Target;
 
 use crate::args::globals::{Globals, LogFormat};
+use crate::color::{self, Ink};
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
 /// Where lines go, and how they look.
 #[derive(Debug)]
 struct Log {
-    file: Option<File>,
+    target: Target,
     format: LogFormat,
 }
 
 /// Open the log that was asked for, and take the records of the `log` facade from now on.
 pub(crate) fn open(globals: &Globals) -> Result<(), Error> {
-    let file = match &globals.log {
-        None => None,
-        Some(path) => {
-            let file = OpenOptions::new().append(true).create(true).open(path);
-            Some(file.map_err(|error| {
-                Error::io(format!("cannot open log file {}", path.display()), &error).path(path)
-            })?)
-        }
-    };
-    let log = LOG.get_or_init(|| Log { file, format: globals.log_format });
-    log::set_max_level(if globals.debug { LevelFilter::Debug } else { LevelFilter::Warn });
+    let target = Target::open(globals.log.as_deref())?;
+    let log = LOG.get_or_init(|| Log { target, format: globals.log_format });
+    log::set_max_level(globals.log_level);
     // It fails only if a logger is set, which then is this one.
     let _ = log::set_logger(log);
     Ok(())
@@ -48,26 +43,42 @@ pub(crate) fn open(globals: &Globals) -> Result<(), Error> {
 /// the sentence, unless they asked for JSON there.
 pub(crate) fn error(message: &str, members: Map<String, Value>) {
     let log = LOG.get();
-    let json_on_stderr = log.is_some_and(|l| l.file.is_none() && l.format == LogFormat::Json);
-    if let Some(log) = log.filter(|log| log.file.is_some() || json_on_stderr) {
+    let on_stderr = log.is_none_or(|log| matches!(log.target, Target::Stderr));
+    let json_on_stderr = on_stderr && log.is_some_and(|log| log.format == LogFormat::Json);
+    if let Some(log) = log.filter(|_| !on_stderr || json_on_stderr) {
         log.write(Level::Error, message, members);
     }
     if !json_on_stderr {
-        to_stderr(&format!("keel: {}\n", one_line(message)));
+        to_stderr(&format!("{} {}\n", beginning(Ink::Error, "keel:"), one_line(message)));
     }
 }
 
 impl Log {
     fn write(&self, level: Level, message: &str, members: Map<String, Value>) {
         let now = SystemTime::now();
-        let line = match (self.format, &self.file) {
-            (LogFormat::Json, _) => json(level, message, now, members),
-            (LogFormat::Text, Some(_)) => text(level, message, now),
-            (LogFormat::Text, None) => format!("keel: {}: {}\n", name(level), one_line(message)),
-        };
-        match &self.file {
-            Some(file) => drop((&*file).write_all(line.as_bytes())),
-            None => to_stderr(&line),
+        match (&self.target, self.format) {
+            (Target::Stderr, LogFormat::Text) => {
+                let beginning = beginning(Ink::Notice, &format!("keel: {}:", name(level)));
+                to_stderr(&format!("{beginning} {}\n", one_line(message)));
+            }
+            (Target::Stderr, LogFormat::Json) => to_stderr(&json(level, message, now, members)),
+            (Target::File(file), format) => {
+                let line = match format {
+                    LogFormat::Text => text(level, message, now),
+                    LogFormat::Json => json(level, message, now, members),
+                };
+                drop((&*file).write_all(line.as_bytes()));
+            }
+            // These know the level and the time themselves.
+            (Target::Journal(log), LogFormat::Text) => log.journal(level, message, &members),
+            (Target::Journal(log), LogFormat::Json) => {
+                let line = json(level, message, now, members);
+                log.journal(level, line.trim_end(), &Map::new());
+            }
+            (Target::Syslog(log), LogFormat::Text) => log.syslog(level, &one_line(message)),
+            (Target::Syslog(log), LogFormat::Json) => {
+                log.syslog(level, json(level, message, now, members).trim_end());
+            }
         }
     }
 }
@@ -84,6 +95,14 @@ impl log::Log for Log {
     }
 
     fn flush(&self) {}
+}
+
+/// What a line on standard error begins with.
+fn beginning(ink: Ink, text: &str) -> String {
+    match color::wanted(&std::io::stderr()) {
+        true => color::painted(ink, text),
+        false => text.to_owned(),
+    }
 }
 
 fn to_stderr(line: &str) {
@@ -164,8 +183,8 @@ mod tests {
     fn lines_of_a_file_are_appended() {
         let path = std::env::temp_dir().join(format!("keel-log-{}", std::process::id()));
         std::fs::File::create_new(&path).unwrap().write_all(b"earlier\n").unwrap();
-        let file = OpenOptions::new().append(true).open(&path).unwrap();
-        let log = Log { file: Some(file), format: LogFormat::Json };
+        let target = Target::open(Some(path.as_os_str())).unwrap();
+        let log = Log { target, format: LogFormat::Json };
         log.write(Level::Warn, "first", Map::new());
         log.write(Level::Error, "second", Map::new());
         let text = std::fs::read_to_string(&path).unwrap();

@@ -6,10 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod color;
 mod commands;
+mod completion;
 mod console;
 mod foreground;
 mod log;
+mod notify;
 mod relay;
 mod report;
 mod root;
@@ -34,8 +37,8 @@ fn main() -> ExitCode {
 fn perform(line: Line) -> Result<ExitCode, Failure> {
     log::open(&line.globals)?;
     match line.request()? {
-        Request::Help(None) => report::print(&help::program()),
-        Request::Help(Some(command)) => report::print(&help::command(command)),
+        Request::Help(None) => commands::help::print(&help::program()),
+        Request::Help(Some(command)) => commands::help::print(&help::command(command)),
         Request::Version => commands::version::print(),
         Request::Perform(invocation) => (invocation.command.run)(&invocation),
     }

@@ -89,6 +89,8 @@ fn a_mistake_is_one_line_on_standard_error() {
         (&["stat"][..], "keel: unknown command \"stat\", did you mean \"state\"?\n"),
         (&["checkpoint", "--help"], "keel: unknown command \"checkpoint\"\n"),
         (&["help", "checkpoint"], "keel: unknown command \"checkpoint\"\n"),
+        // Engines ask so whether containers can be saved; success would mean that they can.
+        (&["restore", "--help"], "keel: unknown command \"restore\"\n"),
         (&["state"], "keel: state needs ID: keel state ID\n"),
         (&["state", "a/b\n"], "keel: invalid container id \"a/b\\n\": "),
         (&["kill", "web", "NOPE"], "keel: unknown signal \"NOPE\"\n"),
@@ -194,6 +196,34 @@ fn a_configuration_that_is_there_is_not_overwritten() {
         assert_eq!((status, err.as_str()), (Some(1), expected));
     }
     assert!(fs::symlink_metadata(place.path("elsewhere")).is_err());
+}
+
+#[test]
+fn a_configuration_can_have_another_name_which_counts_from_the_bundle() {
+    let place = Place::new();
+    fs::create_dir(place.path("bundle")).unwrap();
+    let words = ["spec", "--bundle", "bundle", "--file", "other.json"];
+    assert_eq!(said(&mut place.keel(&words)).0, Some(0));
+    assert_eq!(fs::read_dir(place.path("bundle")).unwrap().count(), 1);
+    let text = fs::read_to_string(place.path("bundle/other.json")).unwrap();
+    let (status, _, err) = said(&mut place.keel(&words));
+    let expected = "keel: bundle/other.json exists already: remove it first\n";
+    assert_eq!((status, err.as_str()), (Some(1), expected));
+    assert_eq!(fs::read_to_string(place.path("bundle/other.json")).unwrap(), text);
+    // An absolute path is one, and -f means the same.
+    let absolute = place.path("absolute.json");
+    let words = ["spec", "-b", "bundle", "-f", absolute.to_str().unwrap()];
+    assert_eq!(said(&mut place.keel(&words)).0, Some(0));
+    assert_eq!(fs::read_to_string(absolute).unwrap(), text);
+}
+
+#[test]
+fn create_cannot_be_asked_to_adopt_orphans() {
+    let place = Place::new();
+    let (status, _, err) = said(&mut place.keel(&["create", "--no-subreaper=false", "web"]));
+    let expected = "keel: create cannot adopt orphans, as it ends before the container does: \
+                    leave out --no-subreaper=false\n";
+    assert_eq!((status, err.as_str()), (Some(1), expected));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! `/sys/fs/cgroup` is pure v1, for crun refuses the hybrid form.
 #![forbid(unsafe_code)]
 
+use std::borrow::Borrow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -175,22 +176,24 @@ impl Ground {
         }
         let runtimes: Vec<&Case> = cases.iter().filter(|case| !case.floor).collect();
         self.lifecycle(&runtimes)?;
-        self.system_calls(cases);
+        println!("\nsystem calls of a run, the container's own included");
+        self.system_calls(cases, |case| self.run_words(case));
+        self.exec(&runtimes)?;
         self.memory_limits(&runtimes);
         Ok(())
     }
 
     /// Runs a command of each case in every round, in rotated order.
-    fn rounds_of(
+    fn rounds_of<C: Borrow<Case>>(
         &self,
-        cases: &[Case],
+        cases: &[C],
         sample: impl Fn(&Case) -> Result<Sample, String>,
     ) -> Result<Vec<Vec<Sample>>, String> {
         let mut samples = vec![Vec::new(); cases.len()];
         for round in 0..=self.rounds {
             for turn in 0..cases.len() {
                 let index = (turn + round) % cases.len();
-                let one = sample(&cases[index])?;
+                let one = sample(cases[index].borrow())?;
                 // The first round only warms the caches.
                 if round > 0 {
                     samples[index].push(one);
@@ -262,18 +265,52 @@ impl Ground {
         Ok(())
     }
 
-    /// How many system calls a run makes, with all its processes.
-    fn system_calls(&self, cases: &[Case]) {
-        println!("\nsystem calls of a run, the container's own included");
+    /// The tables of exec: `/bin/true` in a container that sleeps, one for each runtime.
+    fn exec(&self, cases: &[&Case]) -> Result<(), String> {
+        let words = |case: &Case| self.words(case, &["exec", &self.tag, "/bin/true"]);
+        let begun: Result<Vec<()>, String> =
+            cases.iter().map(|case| self.begin_sleeping(case)).collect();
+        let outcome = begun.and_then(|_| {
+            for (title, gap) in [("exec, isolated", GAP), ("exec, back to back", Duration::ZERO)] {
+                let samples = self.rounds_of(cases, |case| {
+                    std::thread::sleep(gap);
+                    self.measure(&words(case))
+                })?;
+                table(title, cases, &samples);
+            }
+            println!("\nsystem calls of an exec, the process's own included");
+            self.system_calls(cases, words);
+            Ok(())
+        });
+        for case in cases {
+            let _ = self.measure(&self.words(case, &["delete", "--force", &self.tag]));
+        }
+        outcome
+    }
+
+    /// Starts a container that sleeps.
+    fn begin_sleeping(&self, case: &Case) -> Result<(), String> {
+        let dir = self.dir.join(format!("sleeping-{}", case.name));
+        let cgroup = format!("/{}/sleeping-{}", self.tag, case.name);
+        let made = Bundle::make(&dir, &self.dir.join("busybox"), config::base(&cgroup));
+        let bundle = made.map_err(|error| format!("cannot make a bundle: {error}"))?;
+        bundle.sleeping().save();
+        let dir = dir.display().to_string();
+        let words = ["run", "--detach", "--bundle", &dir, &self.tag];
+        self.measure(&self.words(case, &words)).map(drop)
+    }
+
+    /// How many system calls a command makes, with all its processes.
+    fn system_calls<C: Borrow<Case>>(&self, cases: &[C], words: impl Fn(&Case) -> Vec<String>) {
         let Some(strace) = program("strace") else {
             return println!("(strace is not installed)");
         };
-        for case in cases {
+        for case in cases.iter().map(Borrow::borrow) {
             let file = self.dir.join("calls");
             let status = Command::new(&strace)
                 .args(["-f", "-c", "-o"])
                 .arg(&file)
-                .args(self.run_words(case))
+                .args(words(case))
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .status();
@@ -324,7 +361,7 @@ impl Ground {
 }
 
 /// Prints one table; the last columns compare with crun.
-fn table<C: std::borrow::Borrow<Case>>(title: &str, cases: &[C], samples: &[Vec<Sample>]) {
+fn table<C: Borrow<Case>>(title: &str, cases: &[C], samples: &[Vec<Sample>]) {
     println!("\n{title}, {} rounds", samples.first().map_or(0, Vec::len));
     println!(
         "{:<8}{:>10}{:>10}{:>10}{:>10}{:>10}{:>14}{:>14}",

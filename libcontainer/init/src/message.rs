@@ -2,7 +2,7 @@
 //!
 //! The runtime sends *go*, with the descriptors its column of the plan made; init sends *arrived*
 //! when it has done all its steps up to a meeting point, *console* with the master of its terminal,
-//! or *fault*. The end of the stream says that the other side is gone.
+//! *notify socket* with that, or *fault*. The end of the stream says that the other side is gone.
 
 use crate::sys::{Errno, Failure, Nr};
 
@@ -16,6 +16,7 @@ const ARRIVED: u32 = 2;
 const CONSOLE: u32 = 3;
 const FAULT: u32 = 4;
 const FORKED: u32 = 5;
+const NOTIFY_SOCKET: u32 = 6;
 
 /// A step that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +99,8 @@ pub enum Message {
     Console,
     /// Init to runtime: it goes on in a process of this pid; its pidfd is beside it.
     Forked(i32),
+    /// Init to whoever starts the container: the socket of its notifications is beside it.
+    NotifySocket,
     /// Init to runtime: a step failed, and init ends.
     Fault(Fault),
 }
@@ -111,6 +114,7 @@ impl Message {
             Self::Go => words[0] = GO,
             Self::Arrived => words[0] = ARRIVED,
             Self::Console => words[0] = CONSOLE,
+            Self::NotifySocket => words[0] = NOTIFY_SOCKET,
             Self::Forked(pid) => words = [FORKED, *pid as u32, 0, 0],
             Self::Fault(fault) => {
                 let (call, code) = match fault.cause {
@@ -140,6 +144,7 @@ impl Message {
             GO => Some(Self::Go),
             ARRIVED => Some(Self::Arrived),
             CONSOLE => Some(Self::Console),
+            NOTIFY_SOCKET => Some(Self::NotifySocket),
             FORKED => word(1).map(|pid| Self::Forked(pid as i32)),
             FAULT => {
                 let (call, code) = (word(2)?, word(3)?);

@@ -176,6 +176,11 @@ steps! {
     }
     /// Unmounts what lies on a path, in which no link may lie: nobody can lead it to another mount.
     Unmount { target: Str }
+    /// Binds a datagram socket of this name, for everybody to send to, in the directory that an
+    /// earlier step kept.
+    NotifySocket { dir: Slot, name: Str, into: Slot }
+    /// Hands that socket to whoever started the container.
+    SendNotifySocket { socket: Slot }
     /// Makes a mount that an earlier step kept read-only, now that its files are made.
     MakeReadonly { mount: Slot }
     /// A symbolic link, made when nothing is there; `replace` removes what is there.

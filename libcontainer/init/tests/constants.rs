@@ -18,6 +18,7 @@ fn system_calls_have_the_kernels_numbers() {
     for nr in Nr::ALL {
         let expected = match nr.name() {
             "accept4" => libc::SYS_accept4,
+            "bind" => libc::SYS_bind,
             "bpf" => libc::SYS_bpf,
             "capget" => libc::SYS_capget,
             "capset" => libc::SYS_capset,

@@ -92,7 +92,17 @@ impl<'a> Creation<'a> {
         }
         let pidfd = init.map(|(_, pidfd)| pidfd);
         let (id, exit) = (id.clone(), OnceLock::new());
-        Ok(Container { id, directory, record, pidfd, exit, console, timeline, warnings })
+        Ok(Container {
+            id,
+            directory,
+            record,
+            pidfd,
+            exit,
+            console,
+            notify_socket: None,
+            timeline,
+            warnings,
+        })
     }
 
     /// Takes back what was made, in reverse. What cannot be taken back is for `delete --force`.

@@ -146,6 +146,7 @@ impl Store {
         match self.open(id) {
             Ok(container) => container.destroy(lock)?,
             Err(error) if error.kind() == ErrorKind::Record => {
+                directory.check_own()?;
                 log::warn!("{error}");
                 remove_by_config(id, &directory)?;
                 directory.remove(id)?;

@@ -70,6 +70,7 @@ impl Container {
         let choices = Options {
             preserved_fds: options.preserved_fds,
             listen_fds: options.listen_fds,
+            notify_socket: false,
             ..self.record.options.clone()
         };
         let plan = Arc::new(Plan::exec(&bundle, &self.id, &choices, &Host::probe()?)?);

@@ -15,6 +15,7 @@ mod launch;
 mod link;
 mod mappings;
 mod mounts;
+mod notify;
 mod pass;
 mod pause;
 mod perform;
@@ -38,6 +39,7 @@ use std::sync::OnceLock;
 pub use ending::Ending;
 pub use events::{Event, EventOptions, Events};
 pub use exec::ExecOptions;
+pub use notify::{NotifySocket, ServiceManager};
 pub use process::Process;
 pub use signal::Signal;
 pub use status::Status;
@@ -72,6 +74,7 @@ pub struct Container {
     /// How its first process ended, once that was collected.
     exit: OnceLock<Exit>,
     console: Option<OwnedFd>,
+    notify_socket: Option<OwnedFd>,
     timeline: Timeline,
     warnings: Vec<Fault>,
 }
@@ -100,6 +103,7 @@ impl Store {
             pidfd,
             exit: OnceLock::new(),
             console: None,
+            notify_socket: None,
             timeline: Timeline::default(),
             warnings: Vec::new(),
         })
@@ -111,6 +115,29 @@ impl Store {
     /// # Errors
     /// The state root cannot be read. A missing one has no containers.
     pub fn list(&self) -> Result<Vec<Container>> {
+        let mut containers = Vec::new();
+        for id in self.directories()? {
+            match self.open(&id) {
+                Ok(container) => containers.push(container),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => log::warn!("{error}"),
+            }
+        }
+        Ok(containers)
+    }
+
+    /// The ids of all containers that have a record, readable or not, in order.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    pub fn ids(&self) -> Result<Vec<ContainerId>> {
+        let mut ids = self.directories()?;
+        ids.retain(|id| Directory::new(&self.root, id).has_record());
+        Ok(ids)
+    }
+
+    /// The directories below the root whose names are ids, in order.
+    fn directories(&self) -> Result<Vec<ContainerId>> {
         let fail = |error: &std::io::Error| {
             Error::io(format!("cannot read {}", self.root.display()), error).path(&self.root)
         };
@@ -118,18 +145,13 @@ impl Store {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             result => result.map_err(|error| fail(&error))?,
         };
-        let mut containers = Vec::new();
+        let mut ids = Vec::new();
         for entry in entries {
             let name = entry.map_err(|error| fail(&error))?.file_name();
-            let Some(Ok(id)) = name.to_str().map(str::parse) else { continue };
-            match self.open(&id) {
-                Ok(container) => containers.push(container),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => log::warn!("{error}"),
-            }
+            ids.extend(name.to_str().and_then(|name| name.parse().ok()));
         }
-        containers.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(containers)
+        ids.sort();
+        Ok(ids)
     }
 }
 
@@ -152,6 +174,11 @@ impl Container {
     /// The master of its terminal, after `create` with [`crate::Console::Keep`]; once.
     pub fn take_console(&mut self) -> Option<OwnedFd> {
         self.console.take()
+    }
+
+    /// Where it says that it is ready, after `start` with [`crate::Options::notify_socket`]; once.
+    pub fn take_notify_socket(&mut self) -> Option<NotifySocket> {
+        self.notify_socket.take().map(NotifySocket::new)
     }
 
     /// When the steps of its creation were done; after `create` only.

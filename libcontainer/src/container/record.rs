@@ -109,6 +109,11 @@ impl Directory {
         self.path.join("start.sock")
     }
 
+    /// Whether a record is there, readable or not.
+    pub(super) fn has_record(&self) -> bool {
+        std::fs::symlink_metadata(self.path.join("state.json")).is_ok()
+    }
+
     /// Makes the directory: the claim of an id, which fails when it is taken.
     ///
     /// It is made and locked under another name first: under its own it is never seen unlocked, so
@@ -271,6 +276,26 @@ impl Directory {
         std::fs::remove_dir_all(&aside).map_err(|error| fail(&error))
     }
 
+    /// That nothing is in the directory but what keel puts there: a directory of somebody else, below
+    /// a state root that is none, must not be taken for that of a container.
+    pub(super) fn check_own(&self) -> Result<()> {
+        const OWN: [&str; 4] = ["state.json", "config.json", "start.sock", super::ending::FILE];
+        let fail = |error: &std::io::Error| broken(&self.path, &error.to_string());
+        for entry in std::fs::read_dir(&self.path).map_err(|error| fail(&error))? {
+            let name = entry.map_err(|error| fail(&error))?.file_name();
+            let name = name.to_string_lossy();
+            if !OWN.contains(&name.strip_suffix(".new").unwrap_or(&name)) {
+                let message = format!(
+                    "{} is not the directory of a container: {} is in it",
+                    self.path.display(),
+                    name.escape_debug()
+                );
+                return Err(Error::new(ErrorKind::Input, message).path(&self.path));
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what a killed claim or removal of this id left beside the directory.
     pub(super) fn remove_leftovers(&self, id: &ContainerId) {
         let prefix = format!("~{id}.");
@@ -323,6 +348,7 @@ impl Record {
                 CgroupManager::Disabled => "disabled",
             },
             "userBus": self.options.user_bus,
+            "notifySocket": self.options.notify_socket,
             "cgroup": self.cgroup.as_ref().map(Cgroup::to_json),
         })
     }
@@ -356,6 +382,7 @@ impl Record {
                 no_new_keyring: flag("noNewKeyring")?,
                 preserved_fds: number("preservedFds")?.try_into().ok()?,
                 listen_fds: number("listenFds")?.try_into().ok()?,
+                notify_socket: flag("notifySocket")?,
                 cgroup_manager: match text("cgroupManager")?.as_str() {
                     "cgroupfs" => CgroupManager::Cgroupfs,
                     "systemd" => CgroupManager::Systemd,

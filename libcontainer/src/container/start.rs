@@ -37,11 +37,14 @@ impl Container {
     }
 
     /// Init says that it executes the program; then the end of the stream means that it did.
-    fn await_program(&self, link: &Link) -> Result<()> {
+    fn await_program(&mut self, link: &Link) -> Result<()> {
         let mut arrived = false;
         loop {
             match link.listen()? {
                 Said::Message(Message::Arrived, _) => arrived = true,
+                Said::Message(Message::NotifySocket, Some(socket)) => {
+                    self.notify_socket = Some(socket);
+                }
                 Said::Message(Message::Fault(fault), _) => return Err(self.start_fault(&fault)),
                 Said::End if arrived => return Ok(()),
                 Said::End => {

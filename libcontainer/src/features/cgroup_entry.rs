@@ -40,13 +40,12 @@ pub fn check(cx: &mut Context<'_>) -> Option<CgroupPlan> {
     cgroup::plan(&linux, id, &Cgroups::default(), true, &mut cx.faults, &mut cx.warnings)
 }
 
-/// Whether init is born in its cgroup. A scope of systemd begins with a process that is there.
+/// Whether a process can be born in the container's cgroup.
 pub fn born_inside(config: &Config) -> bool {
-    let born = |plan: &CgroupPlan| plan.unified().is_some() && plan.scope.is_none();
-    config.cgroup.as_ref().is_some_and(born)
+    config.cgroup.as_ref().is_some_and(|plan| plan.unified().is_some())
 }
 
-/// Whether systemd moves init into its cgroup.
+/// Whether systemd moves the first process into the cgroup: a scope begins with one that is there.
 pub fn moved_inside(config: &Config) -> bool {
     config.cgroup.as_ref().is_some_and(|plan| plan.scope.is_some())
 }

@@ -22,6 +22,7 @@
 //! | `limits` | `/process/rlimits`, `/process/oomScoreAdj` | RaiseLimit, Limit, OomScore | prlimit(2) |
 //! | `console` | `/process/terminal`, `/process/consoleSize` | Console, ControlTerminal, SendConsole | pty(7) |
 //! | `descriptors` | (options) | HandOver, PlaceDescriptors | unix(7) |
+//! | `notify` | (options) | Mount, NotifySocket, SendNotifySocket | unix(7) |
 //! | `affinity` | `/process/execCPUAffinity` | Spawn, CpuAffinity | sched_setaffinity(2) |
 //! | `hooks` | `/hooks` | RunHook, StateDocument, Hook | execve(2) |
 //! | `keyring` | (options) | SessionKeyring | keyctl(2) |
@@ -45,6 +46,7 @@ pub mod masked_paths;
 pub mod mount_options;
 pub mod mounts;
 pub mod namespaces;
+pub mod notify;
 pub mod process;
 pub mod refused;
 pub mod resources_update;
@@ -144,6 +146,7 @@ pub fn check(
         process: process::check(&mut cx, &namespaces),
         has_process: spec.process.is_some(),
         console: console::check(&mut cx),
+        notify_socket: notify::check(&mut cx, &namespaces),
         hooks: hooks::check(&mut cx),
         cgroup,
         annotations: spec.annotations.clone(),

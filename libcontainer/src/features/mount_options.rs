@@ -123,6 +123,15 @@ fn recursive(option: &str) -> Option<Meaning> {
     TABLE[..RECURSIVE].iter().find(|(known, _)| *known == name).map(|(_, meaning)| *meaning)
 }
 
+/// Every option that is understood and possible.
+pub fn supported() -> impl Iterator<Item = String> {
+    let plain = TABLE.iter().filter(|(_, meaning)| *meaning != Refused);
+    let plain = plain.map(|(name, _)| (*name).to_owned());
+    let recursive = TABLE[..RECURSIVE].iter().map(|(name, _)| format!("r{name}"));
+    let propagation = PROPAGATIONS.iter().map(|(name, _)| (*name).to_owned());
+    plain.chain(recursive).chain(propagation)
+}
+
 impl Options {
     fn apply(&mut self, option: &str, meaning: Meaning, index: usize) {
         match meaning {

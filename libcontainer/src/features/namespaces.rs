@@ -27,6 +27,13 @@ pub const KINDS: [(&str, u32); 8] = [
     ("cgroup", NEWCGROUP),
     ("time", NEWTIME),
 ];
+/// Those that are known and not possible yet.
+const REFUSED: u32 = NEWTIME;
+
+/// The names of the kinds that a container can have.
+pub fn supported() -> impl Iterator<Item = &'static str> {
+    KINDS.into_iter().filter(|(_, kind)| kind & REFUSED == 0).map(|(name, _)| name)
+}
 
 /// The name of a kind of namespace.
 pub fn name(kind: u32) -> &'static str {
@@ -48,8 +55,8 @@ pub fn check(cx: &mut Context<'_>) -> Namespaces {
             cx.fault(format!("{pointer}/type"), message);
             continue;
         }
-        if *kind == NEWTIME {
-            cx.fault(&pointer, "time namespaces are not supported yet");
+        if kind & REFUSED != 0 {
+            cx.fault(&pointer, format!("{} namespaces are not supported yet", namespace.kind));
             continue;
         }
         match namespace.path.as_deref().filter(|path| !path.is_empty()) {

@@ -3,7 +3,7 @@
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::namespace::NEWUSER;
 
-use super::{Context, affinity, capabilities, limits};
+use super::{Context, affinity, capabilities, limits, notify};
 use crate::config::{Config, Namespaces, Process};
 use crate::steps::Steps;
 
@@ -53,8 +53,19 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Process {
     }
 }
 
-/// Ids that a new user namespace does not map cannot be taken.
+/// The largest number is no id: to setresuid(2) it says "as before", which is root. Ids that a new
+/// user namespace does not map cannot be taken either.
 fn check_ids(cx: &mut Context<'_>, namespaces: &Namespaces) {
+    let user = &cx.process.user;
+    let groups = user.additional_gids.iter().enumerate();
+    let groups = groups.map(|(i, gid)| (format!("/process/user/additionalGids/{i}"), *gid));
+    let all =
+        [("/process/user/uid".to_owned(), user.uid), ("/process/user/gid".to_owned(), user.gid)];
+    for (pointer, id) in all.into_iter().chain(groups) {
+        if id == u32::MAX {
+            cx.fault(pointer, format!("{id} is not the number of a user or group"));
+        }
+    }
     if !namespaces.creates(NEWUSER) {
         return;
     }
@@ -94,6 +105,10 @@ fn environment(cx: &mut Context<'_>) -> Vec<String> {
     if cx.options.listen_fds > 0 {
         env.retain(|setting| !setting.starts_with("LISTEN_FDS="));
         env.push(format!("LISTEN_FDS={}", cx.options.listen_fds));
+    }
+    if cx.options.notify_socket {
+        env.retain(|setting| !setting.starts_with("NOTIFY_SOCKET="));
+        env.push(notify::VARIABLE.to_owned());
     }
     env
 }

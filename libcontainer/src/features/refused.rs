@@ -2,26 +2,37 @@
 //! pointer: a control that is configured and silently missing would be worse than no container.
 
 use super::Context;
+use crate::spec::{Linux, Process};
+
+/// A part: its pointer, its name, and whether a configuration has it.
+type Part = (&'static str, &'static str, fn(&Linux, &Process) -> bool);
+
+const PARTS: [Part; 11] = [
+    ("/linux/seccomp", "seccomp profiles", |linux, _| linux.seccomp.is_some()),
+    ("/linux/intelRdt", "Intel RDT", |linux, _| linux.intel_rdt.is_some()),
+    ("/linux/memoryPolicy", "memory policies", |linux, _| linux.memory_policy.is_some()),
+    ("/linux/personality", "execution domains", |linux, _| linux.personality.is_some()),
+    ("/linux/mountLabel", "SELinux labels", |linux, _| linux.mount_label.is_some()),
+    ("/linux/netDevices", "network devices", |linux, _| !linux.net_devices.is_empty()),
+    ("/linux/timeOffsets", "time offsets", |linux, _| !linux.time_offsets.is_empty()),
+    ("/process/apparmorProfile", "AppArmor profiles", |_, process| {
+        process.apparmor_profile.is_some()
+    }),
+    ("/process/selinuxLabel", "SELinux labels", |_, process| process.selinux_label.is_some()),
+    ("/process/scheduler", "scheduling policies", |_, process| process.scheduler.is_some()),
+    ("/process/ioPriority", "I/O priorities", |_, process| process.io_priority.is_some()),
+];
 
 /// Reports every part that cannot be applied.
 pub fn check(cx: &mut Context<'_>) {
-    let (linux, process) = (cx.linux, cx.process);
-    let parts = [
-        (linux.seccomp.is_some(), "/linux/seccomp", "seccomp profiles"),
-        (linux.intel_rdt.is_some(), "/linux/intelRdt", "Intel RDT"),
-        (linux.memory_policy.is_some(), "/linux/memoryPolicy", "memory policies"),
-        (linux.personality.is_some(), "/linux/personality", "execution domains"),
-        (linux.mount_label.is_some(), "/linux/mountLabel", "SELinux labels"),
-        (!linux.net_devices.is_empty(), "/linux/netDevices", "network devices"),
-        (!linux.time_offsets.is_empty(), "/linux/timeOffsets", "time offsets"),
-        (process.apparmor_profile.is_some(), "/process/apparmorProfile", "AppArmor profiles"),
-        (process.selinux_label.is_some(), "/process/selinuxLabel", "SELinux labels"),
-        (process.scheduler.is_some(), "/process/scheduler", "scheduling policies"),
-        (process.io_priority.is_some(), "/process/ioPriority", "I/O priorities"),
-    ];
-    for (present, pointer, what) in parts {
-        if present {
+    for (pointer, what, present) in PARTS {
+        if present(cx.linux, cx.process) {
             cx.fault(pointer, format!("{what} are not supported yet"));
         }
     }
+}
+
+/// Whether the part with this pointer can be applied: then it is not refused here.
+pub fn can_apply(pointer: &str) -> bool {
+    PARTS.iter().all(|(refused, ..)| *refused != pointer)
 }

@@ -104,6 +104,7 @@ fn needs_privilege(step: &Step) -> bool {
         step,
         Step::Mount { .. }
             | Step::Bind { .. }
+            | Step::NotifySocket { .. }
             | Step::Mask { .. }
             | Step::Unmount { .. }
             | Step::ReadonlyPath { .. }
@@ -124,6 +125,7 @@ fn taken(step: &Step) -> Vec<Slot> {
         Step::UseRoot { dir } => dir,
         Step::MakeReadonly { mount } => mount,
         Step::Close { slot } => slot,
+        Step::SendNotifySocket { socket } => socket,
         Step::AwaitStart { listener } => listener,
         Step::EnterCgroups { first, count } | Step::PlaceDescriptors { first, count } => {
             return (0..count).map(|i| Slot(first.0 + i as u16)).collect();
@@ -139,6 +141,7 @@ fn looked_at(step: &Step) -> Option<Slot> {
         Step::Mask { base, .. } | Step::ReadonlyPath { base, .. } => Some(base),
         Step::Sysctl { procfs, .. } => Some(procfs),
         Step::Hook { state, .. } => Some(state),
+        Step::NotifySocket { dir, .. } => Some(dir),
         _ => None,
     }
     .filter(|slot| *slot != Slot::NONE)
@@ -147,7 +150,7 @@ fn looked_at(step: &Step) -> Option<Slot> {
 /// The slot that the step fills.
 fn filled(step: &Step) -> Option<Slot> {
     match *step {
-        Step::OpenTree { into, .. } => Some(into),
+        Step::OpenTree { into, .. } | Step::NotifySocket { into, .. } => Some(into),
         Step::Mount { keep, .. } | Step::Bind { keep, .. } if keep != Slot::NONE => Some(keep),
         _ => None,
     }

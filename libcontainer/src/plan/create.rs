@@ -11,7 +11,7 @@ use libcontainer_init::wire::Slot;
 use crate::config::{Config, Joined, MountKind};
 use crate::features::{
     capabilities, cgroup_entry, cgroup_mounts, console, descriptors, devices, hooks, hostname,
-    keyring, limits, masked_paths, mounts, namespaces, process, rootfs, sysctl, user,
+    keyring, limits, masked_paths, mounts, namespaces, notify, process, rootfs, sysctl, user,
     user_namespace,
 };
 use crate::host::Host;
@@ -58,6 +58,8 @@ struct Create<'a> {
     cgroups_entered: bool,
     /// Mounts that later steps need, by their place.
     kept: Vec<(String, Slot)>,
+    /// The notify socket, until whoever starts the container gets it.
+    notify_socket: Slot,
 }
 
 /// What the runtime opened on the host for init.
@@ -99,6 +101,7 @@ impl<'a> Create<'a> {
             cgroups_ready: false,
             cgroups_entered: false,
             kept: Vec::new(),
+            notify_socket: Slot::NONE,
         }
     }
 
@@ -108,10 +111,14 @@ impl<'a> Create<'a> {
             self.opened.rootfs = rootfs::open(self.config, &mut self.steps);
             self.open_trees();
         }
-        if cgroup_entry::born_inside(self.config) {
+        if self.born_inside() {
             self.make_cgroups();
             self.cgroups_ready = true;
         }
+    }
+
+    fn born_inside(&self) -> bool {
+        cgroup_entry::born_inside(self.config) && !cgroup_entry::moved_inside(self.config)
     }
 
     fn open_trees(&mut self) {
@@ -130,11 +137,12 @@ impl<'a> Create<'a> {
 
     /// Init exists from here on, in its namespaces, with the rootfs attached.
     fn isolate(&mut self) {
+        let born_inside = self.born_inside();
         let (config, s) = (self.config, &mut self.steps);
         // Without a user id that is root's where it is born, init's capabilities end at exec.
         let keep = config.namespaces.creates(NEWUSER) || self.host.euid != 0;
         s.phase("isolate");
-        namespaces::spawn(config, s, cgroup_entry::born_inside(config), keep);
+        namespaces::spawn(config, s, born_inside, keep);
         user_namespace::write_mappings(config, s);
         limits::raise(config, s);
         namespaces::join(config, s, &self.opened.namespaces);
@@ -194,6 +202,7 @@ impl<'a> Create<'a> {
             }
         }
         devices::create(self.config, &mut self.steps, &self.opened.devices);
+        self.notify_socket = notify::make(self.config, &mut self.steps);
     }
 
     /// Before cgroups are mounted they must be there, and a cgroup namespace be rooted in them.
@@ -283,6 +292,7 @@ impl<'a> Create<'a> {
         if !config.has_process {
             return; // nobody starts it
         }
+        notify::send(config, s, self.notify_socket);
         hooks::inside(config, s, "startContainer", state);
         descriptors::place(config, s, self.opened.preserved);
         limits::set(config, s);

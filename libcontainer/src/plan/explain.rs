@@ -275,6 +275,10 @@ impl<'a> Words<'a> {
                 format!("remount {}{changes}{}", self.str(target), self.parameters(data))
             }
             Step::Unmount { target } => format!("unmount {}", self.str(target)),
+            Step::NotifySocket { dir, name, .. } => {
+                let dir = self.kept.get(&dir).map_or("", String::as_str);
+                format!("open the notify socket {dir}/{}", self.str(name))
+            }
             Step::MakeReadonly { .. } => "make the mount read-only".to_owned(),
             Step::Link { content, path, .. } => {
                 format!("link {} to {}", self.str(path), self.str(content))
@@ -350,6 +354,7 @@ impl<'a> Words<'a> {
                 format!("find the program: {}", self.items(candidates).join(" or "))
             }
             Step::Finish {} => "end".to_owned(),
+            Step::SendNotifySocket { .. } => "hand over the notify socket".to_owned(),
             Step::AwaitStart { .. } => "wait for the start".to_owned(),
             Step::Limit { resource, soft, hard } => format!(
                 "set {} to {} of {}",

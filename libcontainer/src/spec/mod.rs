@@ -8,6 +8,7 @@
 //! --resources`) are parts of it. Nothing here may look at the machine or at a path.
 
 mod example;
+mod features;
 mod hooks;
 pub(crate) mod lenient;
 mod linux;
@@ -20,6 +21,10 @@ mod state;
 
 use std::collections::BTreeMap;
 
+pub use features::{
+    CgroupFeatures, Enabled, Features, IntelRdtFeatures, LinuxFeatures, MemoryPolicyFeatures,
+    MountExtensions, SeccompFeatures,
+};
 pub use hooks::{Hook, Hooks};
 pub use linux::{
     Device, IntelRdt, Linux, MemoryPolicy, Namespace, NetDevice, Personality, TimeOffset,

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use libcontainer::Cgroups;
 
 /// The programs that busybox is linked to.
-const APPLETS: [&str; 22] = [
-    "awk", "cat", "echo", "env", "grep", "head", "hostname", "id", "ip", "ls", "mkdir", "readlink",
-    "sh", "sleep", "sort", "stat", "stty", "touch", "tr", "true", "tty", "wc",
+const APPLETS: [&str; 24] = [
+    "awk", "cat", "echo", "env", "grep", "head", "hostname", "id", "ip", "ln", "logger", "ls",
+    "mkdir", "readlink", "sh", "sleep", "sort", "stat", "stty", "touch", "tr", "true", "tty", "wc",
 ];
 
 /// Makes `bundle/rootfs` in a new directory. There is no configuration in it.

@@ -420,6 +420,28 @@ pub(crate) fn the_session_keyring_is_the_containers_own(scene: &Scene) -> Steps 
     own.steps
 }
 
+pub(crate) fn a_container_says_that_it_is_ready(scene: &Scene) -> Steps {
+    let mut spec = scene.spec(
+        "echo $NOTIFY_SOCKET; ln -s $NOTIFY_SOCKET /dev/log; logger 'x\nREADY=1'; \
+         stat -c %a:%F $NOTIFY_SOCKET; ls -A /run/notify; \
+         touch /run/notify/x 2>/dev/null || echo read-only; grep -c CapEff /proc/self/status",
+    );
+    with_user_namespace(&mut spec);
+    process(&mut spec).env.push("NOTIFY_SOCKET=/elsewhere".into());
+    // Its root may not make the directory in what belongs to the host's root.
+    scene.write("bundle/rootfs/run/notify/covered", "");
+    let options = Options { notify_socket: true, ..Options::default() };
+    let mut made = scene.create(&spec, &options, Attachments::default());
+    assert!(made.container.take_notify_socket().is_none(), "it is there after the start");
+    made.start();
+    let socket = made.container.take_notify_socket().unwrap();
+    assert!(socket.await_ready(&made.container).unwrap(), "{}", made.output());
+    let done = made.finish();
+    let path = "/run/notify/notify.sock";
+    assert_eq!(done.output, format!("{path}\n777:socket\nnotify.sock\nread-only\n1\n"));
+    done.steps
+}
+
 pub(crate) fn a_caller_without_privileges_leaves_the_copying_of_mounts_to_init(
     scene: &Scene,
 ) -> Steps {

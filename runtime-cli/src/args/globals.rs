@@ -3,9 +3,11 @@
 //! Made from the flags given; used by `main` for the log, by `root` for the state, and by the
 //! commands that create a container.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use libcontainer::CgroupManager;
+use log::LevelFilter;
 
 use super::Flags;
 use super::table;
@@ -25,12 +27,12 @@ pub(crate) enum LogFormat {
 pub(crate) struct Globals {
     /// The state root, where given.
     pub(crate) root: Option<PathBuf>,
-    /// The log file, where given.
-    pub(crate) log: Option<PathBuf>,
+    /// Where the log goes, where given.
+    pub(crate) log: Option<OsString>,
     /// How the log is written.
     pub(crate) log_format: LogFormat,
-    /// Whether debug records are wanted.
-    pub(crate) debug: bool,
+    /// What is logged.
+    pub(crate) log_level: LevelFilter,
     /// Who makes the cgroup of a new container.
     pub(crate) cgroup_manager: CgroupManager,
     /// Whether the caller is to be taken as rootless.
@@ -41,12 +43,17 @@ impl From<&Flags> for Globals {
     fn from(flags: &Flags) -> Self {
         Self {
             root: flags.path(&table::ROOT),
-            log: flags.path(&table::LOG),
+            log: flags.text(&table::LOG).map(ToOwned::to_owned),
             log_format: match flags.word(&table::LOG_FORMAT) {
                 Some("json") => LogFormat::Json,
                 _ => LogFormat::Text,
             },
-            debug: flags.on(&table::DEBUG),
+            log_level: match flags.word(&table::LOG_LEVEL) {
+                _ if flags.on(&table::DEBUG) => LevelFilter::Debug,
+                Some("debug") => LevelFilter::Debug,
+                Some("error") => LevelFilter::Error,
+                _ => LevelFilter::Warn,
+            },
             cgroup_manager: match flags.word(&table::CGROUP_MANAGER) {
                 Some("disabled") => CgroupManager::Disabled,
                 Some("systemd") => CgroupManager::Systemd,

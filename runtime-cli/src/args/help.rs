@@ -4,10 +4,13 @@
 
 use std::fmt::Write;
 
+use crate::color::{Ink, painted};
+
 use super::table::{COMMANDS, Command, Flag, GLOBALS, HELP, Takes};
 
 const WIDTH: usize = 80;
-const INTRO: &str = "\
+/// What keel is.
+pub(super) const INTRO: &str = "\
 keel runs containers as the Open Container Initiative describes them: a bundle is a directory with \
 a config.json and a root file system, and keel makes an isolated process of it.";
 
@@ -17,7 +20,7 @@ pub(crate) fn program() -> String {
     paragraph(&mut text, INTRO);
     text.push_str("\nUsage: keel [global options] COMMAND [options] [arguments]\n\nCommands:\n");
     for command in COMMANDS {
-        entry(&mut text, command.name, 10, command.about);
+        entry(&mut text, command.name, 11, command.about);
     }
     options(&mut text, "Global options, before the command", GLOBALS.iter().copied());
     text.push_str("\n'keel COMMAND --help' tells more about one command.\n");
@@ -46,6 +49,31 @@ pub(crate) fn command(command: &Command) -> String {
         let _ = write!(text, "  {}\n      {}\n", example.line, example.does);
     }
     text
+}
+
+/// A help text with its headings, and what can be typed, in colours.
+pub(crate) fn in_colors(text: &str) -> String {
+    text.lines().map(|line| line_in_colors(line) + "\n").collect()
+}
+
+fn line_in_colors(line: &str) -> String {
+    let body = line.trim_start();
+    let indent = &line[..line.len() - body.len()];
+    let is_option = indent.len() == 6 && body.starts_with("--");
+    if indent.is_empty() {
+        // A heading, alone or with what belongs to it on the same line.
+        let end = match body.split_once(": ") {
+            Some(("Usage", _)) => "Usage:".len(),
+            _ if body.ends_with(':') => body.len(),
+            _ => return line.to_owned(),
+        };
+        return painted(Ink::Heading, &body[..end]) + &body[end..];
+    }
+    if indent.len() == 2 || is_option {
+        let (name, about) = body.split_at(body.find("  ").unwrap_or(body.len()));
+        return format!("{indent}{}{about}", painted(Ink::Name, name));
+    }
+    line.to_owned()
 }
 
 /// How a command is called, on one line.

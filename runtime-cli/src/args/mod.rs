@@ -9,8 +9,9 @@
 mod duration;
 pub(crate) mod globals;
 pub(crate) mod help;
+pub(crate) mod manual;
 mod reader;
-mod suggest;
+pub(crate) mod suggest;
 pub(crate) mod table;
 
 use std::ffi::{OsStr, OsString};
@@ -258,5 +259,7 @@ fn shown(word: &str) -> String {
     word.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

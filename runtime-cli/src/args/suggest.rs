@@ -1,25 +1,32 @@
 //! The word somebody meant: the nearest of those that exist.
 //!
-//! Used by the parser for mistyped commands and flags.
+//! Used by the parser for mistyped commands and flags, and by the commands for ids of containers.
+
+/// How many mistakes a long word may have.
+const MISTAKES: usize = 3;
 
 /// The candidate that is few enough typing mistakes away: one for every three letters. Of two that
 /// are as near, the one that only needs to be completed.
-pub(super) fn nearest(
+pub(crate) fn nearest<'a>(
     word: &str,
-    candidates: impl Iterator<Item = &'static str>,
-) -> Option<&'static str> {
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
     candidates
         .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(mistakes, candidate)| *mistakes <= (candidate.len() / 3).max(1))
+        .filter(|(mistakes, candidate)| *mistakes <= (candidate.len() / 3).min(MISTAKES))
         .min_by_key(|(mistakes, candidate)| (*mistakes, !candidate.starts_with(word)))
         .map(|(_, candidate)| candidate)
 }
 
 /// How many letters must be put in, left out, replaced, or swapped with the next one to make one
-/// word from the other (the optimal string alignment distance).
+/// word from the other (the optimal string alignment distance); at least so many when they are too
+/// many anyway.
 fn distance(from: &str, to: &str) -> usize {
-    let (from, to): (Vec<char>, Vec<char>) =
-        (from.chars().take(64).collect(), to.chars().collect());
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    // Whatever is done, the words must become equally long.
+    if from.len().abs_diff(to.len()) > MISTAKES {
+        return from.len().abs_diff(to.len());
+    }
     let mut before = Vec::new();
     let mut above: Vec<usize> = (0..=to.len()).collect();
     for i in 1..=from.len() {
@@ -60,5 +67,6 @@ mod tests {
         assert_eq!(nearest("checkpoint", words.into_iter()), None);
         assert_eq!(nearest("x", words.into_iter()), None);
         assert_eq!(nearest("", words.into_iter()), None);
+        assert_eq!(nearest("b", ["a"].into_iter()), None, "nothing of it is the same");
     }
 }

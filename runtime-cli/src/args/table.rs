@@ -103,15 +103,22 @@ pub(crate) static ROOT: Flag = flag(
 );
 pub(crate) static LOG: Flag = flag(
     "log",
-    Takes::Text("FILE"),
-    "append errors and warnings to FILE, and create it if missing",
+    Takes::Text("TARGET"),
+    "where errors and warnings go, too: [file:]FILE (appended to; made if missing), \
+     journald:[NAME] or syslog:[NAME] (default: standard error alone)",
 );
 pub(crate) static LOG_FORMAT: Flag = flag(
     "log-format",
     Takes::OneOf(&["text", "json"]),
     "how a line of the log is written (default: text)",
 );
-pub(crate) static DEBUG: Flag = flag("debug", Takes::Nothing, "log what is done, too");
+pub(crate) static LOG_LEVEL: Flag = flag(
+    "log-level",
+    Takes::OneOf(&["error", "warning", "debug"]),
+    "what is logged; with debug also what is done (default: warning)",
+);
+pub(crate) static DEBUG: Flag =
+    flag("debug", Takes::Nothing, "--log-level debug, whatever --log-level says");
 pub(crate) static SYSTEMD_CGROUP: Flag =
     flag("systemd-cgroup", Takes::Nothing, "the same as --cgroup-manager systemd");
 pub(crate) static CGROUP_MANAGER: Flag = flag(
@@ -130,6 +137,7 @@ pub(crate) static GLOBALS: &[&Flag] = &[
     &ROOT,
     &LOG,
     &LOG_FORMAT,
+    &LOG_LEVEL,
     &DEBUG,
     &SYSTEMD_CGROUP,
     &CGROUP_MANAGER,
@@ -141,6 +149,10 @@ pub(crate) static GLOBALS: &[&Flag] = &[
 pub(crate) static BUNDLE: Flag = short(
     'b',
     flag("bundle", Takes::Text("DIR"), "the directory with config.json (default: this directory)"),
+);
+pub(crate) static CONFIG: Flag = short(
+    'f',
+    flag("config", Takes::Text("FILE"), "the configuration, in place of the bundle's config.json"),
 );
 pub(crate) static CONSOLE_SOCKET: Flag = flag(
     "console-socket",
@@ -197,6 +209,9 @@ pub(crate) static COMMANDS: &[&Command] = &[
     &run::list::COMMAND,
     &run::spec::COMMAND,
     &run::explain::COMMAND,
+    &run::features::COMMAND,
+    &run::completion::COMMAND,
+    &run::man::COMMAND,
     &run::version::COMMAND,
     &run::help::COMMAND,
 ];

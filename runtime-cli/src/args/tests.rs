@@ -116,9 +116,24 @@ fn the_global_flags_mean_what_they_say() {
     assert_eq!(globals.root, Some("/r".into()));
     assert_eq!(globals.log, Some("/l".into()));
     assert_eq!(globals.log_format, globals::LogFormat::Json);
-    assert!(globals.debug);
+    assert_eq!(globals.log_level, log::LevelFilter::Debug);
     assert_eq!(globals.rootless, crate::root::Rootless::Yes);
     assert_eq!(globals.cgroup_manager, libcontainer::CgroupManager::Disabled);
+}
+
+#[test]
+fn debug_is_the_lowest_level_of_the_log() {
+    use log::LevelFilter::{Debug, Error, Warn};
+    for (words, level) in [
+        (&["list"][..], Warn),
+        (&["--log-level", "error", "list"], Error),
+        (&["--log-level=warning", "list"], Warn),
+        (&["--log-level=debug", "list"], Debug),
+        (&["--debug", "--log-level=error", "list"], Debug),
+        (&["--debug=false", "--log-level=error", "list"], Error),
+    ] {
+        assert_eq!(invocation(words).globals.log_level, level, "{words:?}");
+    }
 }
 
 #[test]
@@ -216,7 +231,7 @@ fn what_is_not_in_the_table_is_refused_with_a_hint() {
 
 #[test]
 fn a_command_that_does_not_exist_yet_is_unknown() {
-    for name in ["checkpoint", "restore", "features"] {
+    for name in ["checkpoint", "restore"] {
         for words in [&[name][..], &[name, "--help"], &["--help", name]] {
             assert_eq!(refusal(words), format!("unknown command \"{name}\""));
         }
@@ -272,6 +287,21 @@ fn help_is_given_for_every_command_and_names_all_it_takes() {
         }
     }
     assert!(matches!(ask(&[]), Ok(Request::Help(None))));
+}
+
+#[test]
+fn colours_add_nothing_to_a_help_text() {
+    for text in COMMANDS.iter().map(|command| help::command(command)).chain([help::program()]) {
+        let painted = help::in_colors(&text);
+        assert!(painted.contains("\x1b[1mOptions:\x1b[0m") || text.starts_with("keel runs"));
+        assert!(painted.contains("\x1b[36m-h, --help\x1b[0m "), "{painted}");
+        assert!(painted.contains("\x1b[1mUsage:\x1b[0m keel "), "{painted}");
+        let mut plain = painted;
+        for parameters in ["1", "36", "0"] {
+            plain = plain.replace(&format!("\x1b[{parameters}m"), "");
+        }
+        assert_eq!(plain, text);
+    }
 }
 
 #[test]

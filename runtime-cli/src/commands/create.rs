@@ -5,16 +5,18 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use libcontainer::{Attachments, Bundle, Console, Container, Error, ErrorKind, Options, Store};
 use nix::fcntl::OFlag;
 
 use crate::args::table::{
-    BUNDLE, CONSOLE_SOCKET, Command, Example, NEW_ID, NO_NEW_KEYRING, NO_PIVOT, PID_FILE,
-    PIDFD_SOCKET, PRESERVE_FDS,
+    BUNDLE, CONFIG, CONSOLE_SOCKET, Command, Example, Flag, NEW_ID, NO_NEW_KEYRING, NO_PIVOT,
+    PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, Takes, flag,
 };
 use crate::args::{Flags, Invocation};
+use crate::notify;
 use crate::report::Failure;
 use crate::root::{StateRoot, user_bus};
 
@@ -22,6 +24,12 @@ const CONSOLE_RULE: &str = "\
 The configuration decides about the terminal: with process.terminal true a container that is not \
 in the foreground needs --console-socket; without it the container gets this command's standard \
 input, output and error.";
+
+static NO_SUBREAPER: Flag = flag(
+    "no-subreaper",
+    Takes::Nothing,
+    "do not adopt the orphans of the container, which create never does",
+);
 
 /// The command.
 pub(crate) static COMMAND: Command = Command {
@@ -32,9 +40,11 @@ pub(crate) static COMMAND: Command = Command {
     rest: None,
     flags: &[
         &BUNDLE,
+        &CONFIG,
         &CONSOLE_SOCKET,
         &PID_FILE,
         &PIDFD_SOCKET,
+        &NO_SUBREAPER,
         &NO_PIVOT,
         &NO_NEW_KEYRING,
         &PRESERVE_FDS,
@@ -45,25 +55,38 @@ pub(crate) static COMMAND: Command = Command {
             line: "keel create --bundle /srv/web --pid-file /run/web.pid web",
             does: "from another bundle, with its pid in a file",
         },
+        Example {
+            line: "keel create --bundle /srv/web --config /etc/web.json web",
+            does: "with a configuration that lies elsewhere",
+        },
     ],
     run,
 };
 
-/// Create a container and leave it at the start of its process.
+/// Create a container and leave it at the start of its process. This command ends before the
+/// container does, so there are no orphans that it could adopt.
 fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
-    create(invocation, false)?;
+    let flags = &invocation.flags;
+    if flags.given(&NO_SUBREAPER) && !flags.on(&NO_SUBREAPER) {
+        let message = "create cannot adopt orphans, as it ends before the container does: \
+                       leave out --no-subreaper=false";
+        return Err(Error::new(ErrorKind::Input, message).into());
+    }
+    let manager = notify::manager()?;
+    create(invocation, false, manager.is_some())?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Create the container that the command line describes, to be left alone or to be held in the
-/// foreground.
+/// foreground, and with a notify socket or without.
 pub(super) fn create(
     invocation: &Invocation,
     foreground: bool,
+    notify_socket: bool,
 ) -> Result<(Store, Container), Error> {
     let flags = &invocation.flags;
     let id = invocation.id()?;
-    let bundle = Bundle::open(flags.path(&BUNDLE).unwrap_or_else(|| ".".into()))?;
+    let bundle = bundle(flags.path(&BUNDLE).unwrap_or_else(|| ".".into()), flags)?;
     let terminal = bundle.spec().process.as_ref().is_some_and(|process| process.terminal);
     let console = console(flags, terminal, foreground)?;
     let listen_fds = listen_fds();
@@ -73,6 +96,7 @@ pub(super) fn create(
         no_new_keyring: flags.on(&NO_NEW_KEYRING),
         preserved_fds,
         listen_fds,
+        notify_socket,
         cgroup_manager: invocation.globals.cgroup_manager,
         user_bus: user_bus(&invocation.globals),
     };
@@ -89,6 +113,14 @@ pub(super) fn create(
     let container = store.create(&id, &bundle, &options, attachments)?;
     super::log_timeline(container.timeline());
     Ok((store, container))
+}
+
+/// The bundle, with the configuration that lies in it or that is named.
+pub(super) fn bundle(dir: PathBuf, flags: &Flags) -> Result<Bundle, Error> {
+    match flags.path(&CONFIG) {
+        None => Bundle::open(dir),
+        Some(config) => Bundle::open_with(dir, config),
+    }
 }
 
 /// Where the terminal of a container or process goes, if it has one.

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use libcontainer::ContainerId;
+
+use super::matching::{self, REGEX};
 use crate::args::Invocation;
 use crate::args::table::{Command, Example, Flag, ID, Takes, flag, short};
 use crate::report::Failure;
@@ -18,21 +21,30 @@ pub(crate) static COMMAND: Command = Command {
     details: "",
     operands: &[ID],
     rest: None,
-    flags: &[&FORCE],
+    flags: &[&FORCE, &REGEX],
     examples: &[
         Example { line: "keel delete web", does: "when its process has ended" },
         Example { line: "keel delete --force web", does: "in any case" },
+        Example { line: "keel delete --force --regex ^test-", does: "all whose ids begin so" },
     ],
     run,
 };
 
-/// Remove a container. By force there is nothing to object to, not even that it does not exist:
-/// engines clean up so after every end.
+/// Remove one container, or all that a regular expression matches. By force there is nothing to
+/// object to, not even that it does not exist: engines clean up so after every end.
 fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
-    if invocation.flags.on(&FORCE) {
-        super::store(&invocation.globals)?.delete_forced(&invocation.id()?)?;
-    } else {
-        super::container(invocation)?.delete()?;
+    let force = invocation.flags.on(&FORCE);
+    let delete = |id: &ContainerId| match force {
+        true => super::store(&invocation.globals)?.delete_forced(id),
+        false => super::open(invocation, id)?.delete(),
+    };
+    if invocation.flags.on(&REGEX) {
+        let ids = matching::ids(invocation)?;
+        if ids.is_empty() && !force {
+            return Err(matching::none(invocation).into());
+        }
+        return matching::each(&ids, delete);
     }
+    delete(&invocation.id()?)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -142,7 +142,7 @@ fn exec(invocation: &Invocation) -> Result<u8, Error> {
     if detach {
         return process.start().map(|()| 0);
     }
-    foreground::supervise(&mut process)
+    foreground::supervise(&mut process, None)
 }
 
 /// The process that the command line asks for.

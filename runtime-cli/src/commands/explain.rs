@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use libcontainer::{Bundle, ContainerId, Host, Options, Plan};
+use libcontainer::{ContainerId, Host, Options, Plan};
 
+use super::create::bundle;
 use crate::args::Invocation;
-use crate::args::table::{Command, Example, Flag, NO_PIVOT, Operand, Takes, flag};
+use crate::args::table::{CONFIG, Command, Example, Flag, NO_PIVOT, Operand, Takes, flag};
 use crate::report::{self, Failure};
 use crate::root::user_bus;
 
@@ -24,7 +25,7 @@ pub(crate) static COMMAND: Command = Command {
 Every step is told with the part of config.json that asks for it. No privileges are needed.",
     operands: &[Operand { name: "BUNDLE", required: true, help: "the directory with config.json" }],
     rest: None,
-    flags: &[&EXPLAIN_FORMAT, &FOR, &NO_PIVOT, &ID_FLAG],
+    flags: &[&CONFIG, &EXPLAIN_FORMAT, &FOR, &NO_PIVOT, &ID_FLAG],
     examples: &[
         Example { line: "keel explain /srv/web", does: "the steps of create" },
         Example {
@@ -38,9 +39,10 @@ Every step is told with the part of config.json that asks for it. No privileges 
 /// Show the plan for a bundle.
 fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let flags = &invocation.flags;
-    let bundle = Bundle::open(invocation.operand(0).unwrap_or_default())?;
+    let bundle = bundle(invocation.operand(0).unwrap_or_default().into(), flags)?;
     let options = Options {
         no_pivot: flags.on(&NO_PIVOT),
+        notify_socket: std::env::var_os("NOTIFY_SOCKET").is_some_and(|a| !a.is_empty()),
         cgroup_manager: invocation.globals.cgroup_manager,
         user_bus: user_bus(&invocation.globals),
         ..Options::default()

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::args::table::{Command, Example, Operand};
 use crate::args::{self, Invocation, help};
+use crate::color;
 use crate::report::{self, Failure};
 
 /// The command.
@@ -21,7 +22,15 @@ pub(crate) static COMMAND: Command = Command {
 /// Show the help of the program or of one command.
 fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     match invocation.operand(0) {
-        None => report::print(&help::program()),
-        Some(name) => report::print(&help::command(args::find(name)?)),
+        None => print(&help::program()),
+        Some(name) => print(&help::command(args::find(name)?)),
+    }
+}
+
+/// Show a help text, in colours on a terminal.
+pub(crate) fn print(text: &str) -> Result<ExitCode, Failure> {
+    match color::wanted(&std::io::stdout()) {
+        true => report::print(&help::in_colors(text)),
+        false => report::print(text),
     }
 }

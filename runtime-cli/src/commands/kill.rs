@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use libcontainer::ErrorKind;
+use libcontainer::{Container, Error, ErrorKind, Signal};
 
+use super::matching::{self, REGEX};
 use crate::args::Invocation;
 use crate::args::table::{Command, Example, Flag, ID, Operand, Takes, flag, short};
 use crate::report::Failure;
@@ -25,23 +26,36 @@ pub(crate) static COMMAND: Command = Command {
         },
     ],
     rest: None,
-    flags: &[&ALL],
+    flags: &[&ALL, &REGEX],
     examples: &[
         Example { line: "keel kill web", does: "ask its process to end" },
         Example { line: "keel kill --all web KILL", does: "end every process of it" },
+        Example { line: "keel kill --regex ^web-[0-9]+$", does: "web-1, web-2, and so on" },
     ],
     run,
 };
 
-/// Send a signal. Of all processes of a container that has stopped there are none left, which is
-/// what engines mean to reach with `--all` and no failure.
+/// Send a signal to one container, or to all that a regular expression matches.
 fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let name = invocation.operand(1).map_or_else(|| "TERM".into(), |word| word.to_string_lossy());
     let signal = name.parse()?;
     let all = invocation.flags.on(&ALL);
-    match super::container(invocation)?.kill(signal, all) {
-        Err(error) if all && error.kind() == ErrorKind::State => {}
-        done => done?,
+    if invocation.flags.on(&REGEX) {
+        let ids = matching::ids(invocation)?;
+        if ids.is_empty() {
+            return Err(matching::none(invocation).into());
+        }
+        return matching::each(&ids, |id| kill(&super::open(invocation, id)?, signal, all));
     }
+    kill(&super::container(invocation)?, signal, all)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Send a signal. Of all processes of a container that has stopped there are none left, which is
+/// what engines mean to reach with `--all` and no failure.
+fn kill(container: &Container, signal: Signal, all: bool) -> Result<(), Error> {
+    match container.kill(signal, all) {
+        Err(error) if all && error.kind() == ErrorKind::State => Ok(()),
+        done => done,
+    }
 }

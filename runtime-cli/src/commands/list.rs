@@ -20,6 +20,12 @@ pub(crate) static LIST_FORMAT: Flag = short(
 );
 pub(crate) static QUIET: Flag = short('q', flag("quiet", Takes::Nothing, "write the ids alone"));
 
+static STATUS: Flag = flag(
+    "status",
+    Takes::OneOf(&["creating", "created", "running", "paused", "stopped"]),
+    "only containers with this status",
+);
+
 /// The command.
 pub(crate) static COMMAND: Command = Command {
     name: "list",
@@ -27,17 +33,21 @@ pub(crate) static COMMAND: Command = Command {
     details: "",
     operands: &[],
     rest: None,
-    flags: &[&LIST_FORMAT, &QUIET],
+    flags: &[&LIST_FORMAT, &QUIET, &STATUS],
     examples: &[
         Example { line: "keel list", does: "as a table" },
         Example { line: "keel --root /run/other list --format json", does: "as JSON" },
+        Example { line: "keel list --quiet --status stopped", does: "the ids of those that ended" },
     ],
     run,
 };
 
 /// List the containers.
 fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
-    let containers = super::store(&invocation.globals)?.list()?;
+    let mut containers = super::store(&invocation.globals)?.list()?;
+    if let Some(wanted) = invocation.flags.word(&STATUS) {
+        containers.retain(|found| found.status().is_ok_and(|status| status.to_string() == wanted));
+    }
     if invocation.flags.on(&QUIET) {
         let ids: String =
             containers.iter().map(|container| format!("{}\n", container.id())).collect();

@@ -3,14 +3,18 @@
 //! The table in `args` names their functions. What two of them share beyond the library is here;
 //! no rule about containers may be.
 
+pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod explain;
+pub(crate) mod features;
 pub(crate) mod help;
 pub(crate) mod kill;
 pub(crate) mod list;
+pub(crate) mod man;
+pub(crate) mod matching;
 pub(crate) mod mounts;
 pub(crate) mod pause;
 pub(crate) mod ps;
@@ -23,10 +27,10 @@ pub(crate) mod update;
 pub(crate) mod version;
 pub(crate) mod wait;
 
-use libcontainer::{Container, Error, Store, Timeline};
+use libcontainer::{Container, ContainerId, Error, ErrorKind, Store, Timeline};
 
-use crate::args::Invocation;
 use crate::args::globals::Globals;
+use crate::args::{Invocation, suggest};
 use crate::root::StateRoot;
 
 /// The containers below the state root of this call.
@@ -36,8 +40,30 @@ fn store(globals: &Globals) -> Result<Store, Error> {
 
 /// The container that the first operand names.
 fn container(invocation: &Invocation) -> Result<Container, Error> {
-    let id = invocation.id()?;
-    store(&invocation.globals)?.open(&id)
+    open(invocation, &invocation.id()?)
+}
+
+/// The container of this id, or an error that names the id which was perhaps meant.
+fn open(invocation: &Invocation, id: &ContainerId) -> Result<Container, Error> {
+    let store = store(&invocation.globals)?;
+    store.open(id).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => with_suggestion(error, &store, id),
+        _ => error,
+    })
+}
+
+/// Only a container that the caller could list is suggested.
+fn with_suggestion(error: Error, store: &Store, id: &ContainerId) -> Error {
+    let ids = store.ids().unwrap_or_default();
+    let near = suggest::nearest(id.as_str(), ids.iter().map(ContainerId::as_str));
+    let near = near.and_then(|near| store.open(&near.parse().ok()?).ok());
+    match near {
+        Some(near) => {
+            let message = format!("{error}, did you mean \"{}\"?", near.id());
+            Error::new(error.kind(), message)
+        }
+        None => error,
+    }
 }
 
 /// Tell the log how long each step took.

@@ -43,7 +43,7 @@ fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let action = word(0).to_string_lossy();
     let id = word(1).to_string_lossy().parse()?;
     let mounts = read(Path::new(word(2)))?;
-    let container = super::store(&invocation.globals)?.open(&id)?;
+    let container = super::open(invocation, &id)?;
     match &*action {
         "add" => {
             for warning in container.add_mounts(&mounts)? {

@@ -10,11 +10,11 @@ use nix::sys::prctl::set_child_subreaper;
 use super::create::create;
 use crate::args::Invocation;
 use crate::args::table::{
-    BUNDLE, CONSOLE_SOCKET, Command, Example, Flag, NEW_ID, NO_NEW_KEYRING, NO_PIVOT, PID_FILE,
-    PIDFD_SOCKET, PRESERVE_FDS, Takes, flag, short,
+    BUNDLE, CONFIG, CONSOLE_SOCKET, Command, Example, Flag, NEW_ID, NO_NEW_KEYRING, NO_PIVOT,
+    PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, Takes, flag, short,
 };
-use crate::foreground;
 use crate::report::{self, Failure};
+use crate::{foreground, notify};
 
 pub(crate) static DETACH: Flag =
     short('d', flag("detach", Takes::Nothing, "return once the container's process has started"));
@@ -30,11 +30,13 @@ pub(crate) static COMMAND: Command = Command {
     details: "\
 In the foreground signals are passed on to the container, its terminal (process.terminal) is \
 joined to this one, and the exit status is that of the container's process, or 128 and the number \
-of the signal that ended it.",
+of the signal that ended it. With $NOTIFY_SOCKET the service manager is told when the container \
+says that it is ready, sd_notify(3); detached, the command waits for that.",
     operands: &[NEW_ID],
     rest: None,
     flags: &[
         &BUNDLE,
+        &CONFIG,
         &CONSOLE_SOCKET,
         &DETACH,
         &KEEP,
@@ -65,10 +67,14 @@ fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     {
         log::warn!("cannot adopt orphans: {}", libcontainer::errno_text(errno));
     }
-    let (store, mut container) = create(invocation, !detach)?;
+    let manager = notify::manager()?;
+    let (store, mut container) = create(invocation, !detach, manager.is_some())?;
     let ended = match detach {
-        true => container.start().map(|()| 0),
-        false => foreground::supervise(&mut container),
+        true => container.start().map(|()| {
+            notify::pass_on(manager, &mut container);
+            0
+        }),
+        false => foreground::supervise(&mut container, manager),
     };
     let removed = match &ended {
         // Whoever looks at it may want to know how it ended.

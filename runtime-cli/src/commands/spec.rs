@@ -11,20 +11,28 @@ use libcontainer::spec::Spec;
 use libcontainer::{Error, ErrorKind, Host};
 
 use crate::args::Invocation;
-use crate::args::table::{BUNDLE, Command, Example, Flag, Takes, flag};
+use crate::args::table::{BUNDLE, Command, Example, Flag, Takes, flag, short};
 use crate::report::Failure;
 
 pub(crate) static ROOTLESS_SPEC: Flag =
     flag("rootless", Takes::Nothing, "make a configuration that runs without privileges");
 
+pub(crate) static FILE: Flag = short(
+    'f',
+    flag("file", Takes::Text("FILE"), "write FILE, relative to DIR, in place of config.json"),
+);
+
 /// The command.
 pub(crate) static COMMAND: Command = Command {
     name: "spec",
     about: "write a config.json to start from",
-    details: "A config.json that is there already is left alone, and the command fails.",
+    details: "\
+A file that is there already is left alone, and the command fails. The configuration of an ordinary \
+user (--rootless) has a user namespace in which this user is root, the host's network and /sys, and \
+no limits.",
     operands: &[],
     rest: None,
-    flags: &[&BUNDLE, &ROOTLESS_SPEC],
+    flags: &[&BUNDLE, &FILE, &ROOTLESS_SPEC],
     examples: &[
         Example { line: "keel spec", does: "into this directory" },
         Example {
@@ -35,7 +43,7 @@ pub(crate) static COMMAND: Command = Command {
     run,
 };
 
-/// Write `config.json`.
+/// Write the configuration.
 fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let host = Host::probe()?;
     let unified = host.cgroups.legacy.is_empty() && host.cgroups.unified.is_some();
@@ -47,7 +55,7 @@ fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
         Error::new(ErrorKind::Config, format!("cannot write the spec: {error}"))
     })?;
     let bundle = invocation.flags.path(&BUNDLE).unwrap_or_default();
-    let path = bundle.join("config.json");
+    let path = bundle.join(invocation.flags.path(&FILE).unwrap_or_else(|| "config.json".into()));
     let shown = path.display();
     let mut file = File::create_new(&path).map_err(|error| match error.kind() {
         Io::AlreadyExists => {

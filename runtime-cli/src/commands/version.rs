@@ -10,6 +10,14 @@ use crate::args::Invocation;
 use crate::args::table::{Command, Example};
 use crate::report::{self, Failure};
 
+/// The version of this program.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit it was built from.
+pub(super) const COMMIT: &str = match option_env!("KEEL_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
 /// The command.
 pub(crate) static COMMAND: Command = Command {
     name: "version",
@@ -29,7 +37,5 @@ fn run(_: &Invocation) -> Result<ExitCode, Failure> {
 
 /// Show the version.
 pub(crate) fn print() -> Result<ExitCode, Failure> {
-    let version = env!("CARGO_PKG_VERSION");
-    let commit = option_env!("KEEL_COMMIT").unwrap_or("unknown");
-    report::print(&format!("keel version {version}\ncommit: {commit}\nspec: {OCI_VERSION}\n"))
+    report::print(&format!("keel version {VERSION}\ncommit: {COMMIT}\nspec: {OCI_VERSION}\n"))
 }

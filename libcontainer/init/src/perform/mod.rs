@@ -12,6 +12,7 @@ mod home;
 mod hooks;
 mod identity;
 mod mounts;
+mod notify;
 mod program;
 mod root;
 mod target;
@@ -142,6 +143,8 @@ impl Init {
             Step::Bind { .. } => self.bind(step),
             Step::Remount { .. } => self.remount(step),
             Step::Unmount { target } => self.unmount(target),
+            Step::NotifySocket { dir, name, into } => self.bind_notify_socket(dir, name, into),
+            Step::SendNotifySocket { socket } => self.send_notify_socket(socket),
             Step::MakeReadonly { mount } => self.make_readonly(mount),
             Step::Link { content, path, only_if, replace } => {
                 self.link(content, path, only_if, replace)

@@ -36,6 +36,7 @@ macro_rules! numbers {
 
 numbers! {
     Accept4         "accept4"            288 242
+    Bind            "bind"                49 200
     Bpf             "bpf"                321 280
     Capget          "capget"             125  90
     Capset          "capset"             126  91

@@ -1,4 +1,7 @@
-//! Messages with descriptors: sendmsg(2), recvmsg(2), accept4(2), unix(7).
+//! Messages with descriptors, and sockets with names: sendmsg(2), recvmsg(2), accept4(2), bind(2),
+//! unix(7).
+
+use core::ffi::CStr;
 
 use super::raw::{self, Errno, Failure, Nr, Result, address};
 use super::{Fd, file};
@@ -122,6 +125,31 @@ pub fn accept(listener: i32) -> Result<Fd> {
             result => return result.map(Fd::new),
         }
     }
+}
+
+/// bind(2): a datagram socket with a name in the working directory, which makes a file of that name
+/// with the permissions 0777 that the umask leaves.
+pub fn bind_datagram(name: &CStr) -> Result<Fd> {
+    const AF_UNIX: u16 = 1;
+    const SOCK_DGRAM: usize = 2;
+    /// struct sockaddr_un.
+    #[repr(C)]
+    struct Address {
+        family: u16,
+        path: [u8; 108],
+    }
+    let mut named = Address { family: AF_UNIX, path: [0; 108] };
+    let name = name.to_bytes_with_nul();
+    let too_long = Failure { call: Nr::Bind, errno: Errno::ENAMETOOLONG };
+    named.path.get_mut(..name.len()).ok_or(too_long)?.copy_from_slice(name);
+    let kind = SOCK_DGRAM | file::O_CLOEXEC as usize;
+    // SAFETY: no memory is passed.
+    let made = unsafe { raw::call(Nr::Socket, [AF_UNIX as usize, kind, 0, 0, 0, 0]) };
+    let socket = made.map(Fd::new)?;
+    let args = [socket.raw() as usize, address(&raw const named), size_of::<Address>(), 0, 0, 0];
+    // SAFETY: see the module `sys`.
+    unsafe { raw::call(Nr::Bind, args) }?;
+    Ok(socket)
 }
 
 fn header(iov: &IoVec) -> MsgHdr {

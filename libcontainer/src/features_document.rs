@@ -1,0 +1,69 @@
+//! What keel can do, as the runtime-spec has engines ask for it (features.md).
+//!
+//! Every list is made from the table that the checks of a configuration use, and every `false`
+//! from what they refuse, so that the document cannot promise what they do not hold.
+//! `tests/features.rs` compiles a configuration for each of its statements.
+
+use crate::container::OCI_VERSION;
+use crate::features::{capabilities, hooks, mount_options, namespaces, refused};
+use crate::spec::{
+    CgroupFeatures, Enabled, Features, Hooks, IntelRdtFeatures, LinuxFeatures, MountExtensions,
+    SeccompFeatures,
+};
+
+/// The oldest runtime-spec that is accepted: any 1.x is.
+const OLDEST: &str = "1.0.0";
+
+/// What this library can do, whatever the machine. Commands add annotations about themselves.
+///
+/// No annotation of a configuration changes what it does.
+pub fn features_document() -> Features {
+    let moments = hooks::moments(&Hooks::default()).map(|(name, _)| name);
+    Features {
+        oci_version_min: OLDEST.to_owned(),
+        oci_version_max: OCI_VERSION.to_owned(),
+        hooks: texts(moments),
+        mount_options: sorted(mount_options::supported()),
+        linux: linux(),
+        ..Features::default()
+    }
+}
+
+fn linux() -> LinuxFeatures {
+    let if_applied =
+        |pointers: &[&str]| Enabled { enabled: pointers.iter().all(|p| refused::can_apply(p)) };
+    let rdt = refused::can_apply("/linux/intelRdt");
+    LinuxFeatures {
+        namespaces: sorted(namespaces::supported().map(str::to_owned)),
+        capabilities: texts(capabilities::CAPABILITIES),
+        cgroup: CgroupFeatures {
+            v1: true,
+            v2: true,
+            systemd: true,
+            systemd_user: true,
+            rdma: true,
+        },
+        seccomp: SeccompFeatures {
+            enabled: refused::can_apply("/linux/seccomp"),
+            ..SeccompFeatures::default()
+        },
+        apparmor: if_applied(&["/process/apparmorProfile"]),
+        selinux: if_applied(&["/process/selinuxLabel", "/linux/mountLabel"]),
+        intel_rdt: IntelRdtFeatures { enabled: rdt, schemata: rdt, monitoring: rdt },
+        mount_extensions: MountExtensions {
+            idmap: Enabled { enabled: mount_options::supported().any(|name| name == "idmap") },
+        },
+        net_devices: if_applied(&["/linux/netDevices"]),
+        ..LinuxFeatures::default()
+    }
+}
+
+fn texts(names: impl IntoIterator<Item = &'static str>) -> Vec<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    names
+}

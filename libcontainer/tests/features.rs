@@ -1,0 +1,209 @@
+//! The features document says no more and no less than what a configuration can have.
+//!
+//! For every statement a configuration is compiled; no root, no container, no machine.
+
+use libcontainer::spec::{Features, Namespace, Spec};
+use libcontainer::{Bundle, Cgroups, Host, Options, Plan, features_document};
+use serde_json::{Value, json};
+
+/// What a configuration's check finds, or nothing. `change` has the configuration as JSON.
+fn faults(host: &Host, change: impl FnOnce(&mut Value)) -> Vec<String> {
+    let mut config = serde_json::to_value(Spec::example()).unwrap();
+    change(&mut config);
+    let spec = Spec::parse(config.to_string().as_bytes()).unwrap();
+    let bundle = Bundle::from_spec("/", spec).unwrap();
+    let id = "features".parse().unwrap();
+    match Plan::create(&bundle, &id, &Options::default(), host) {
+        Ok(plan) => plan.warnings().iter().map(ToString::to_string).collect(),
+        Err(error) => error.faults().iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn checked(change: impl FnOnce(&mut Value)) -> Vec<String> {
+    faults(&Host::example(), change)
+}
+
+/// Whether a configuration with this member is refused for exactly this member.
+fn is_refused(pointer: &str, value: Value) -> bool {
+    let found = checked(|config| {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        config.pointer_mut(parent).unwrap()[name] = value;
+    });
+    assert!(found.iter().all(|fault| fault.contains(pointer)), "{pointer}: {found:?}");
+    found.iter().any(|fault| fault.contains("not supported yet"))
+}
+
+fn with_option(option: &str) -> Vec<String> {
+    let mount = match option {
+        "bind" | "rbind" | "remount" | "tmpcopyup" => json!([option]),
+        _ => json!(["size=1k", option]),
+    };
+    checked(|config| {
+        let mount = json!({
+            "destination": "/mnt", "type": "tmpfs", "source": "/", "options": mount,
+        });
+        config["mounts"].as_array_mut().unwrap().push(mount);
+    })
+}
+
+#[test]
+fn every_version_between_the_two_is_accepted() {
+    let document = features_document();
+    for version in [&document.oci_version_min, &document.oci_version_max] {
+        let found = checked(|config| config["ociVersion"] = version.as_str().into());
+        assert_eq!(found, [""; 0], "{version}");
+    }
+    for version in ["0.9.9", "2.0.0"] {
+        assert_eq!(checked(|config| config["ociVersion"] = version.into()).len(), 1, "{version}");
+    }
+}
+
+#[test]
+fn every_hook_is_run() {
+    let hook = |path: &str| json!([{ "path": path }]);
+    let document = features_document();
+    assert_eq!(document.hooks.len(), 6);
+    for moment in document.hooks {
+        let found = checked(|config| config["hooks"] = json!({ &*moment: hook("/bin/true") }));
+        assert_eq!(found, [""; 0], "{moment}");
+        // An unknown moment would be skipped, and with it what is wrong.
+        let found = checked(|config| config["hooks"] = json!({ &*moment: hook("true") }));
+        assert_eq!(found.len(), 1, "{moment}");
+    }
+}
+
+#[test]
+fn every_mount_option_is_understood_and_none_is_taken_for_one_of_the_file_system() {
+    let named = features_document().mount_options;
+    for option in &named {
+        assert_eq!(with_option(option), [""; 0], "{option}");
+        // A bind mount takes no parameter of a file system, so what it takes is understood.
+        let superblock = ["async", "dirsync", "lazytime", "mand", "nolazytime", "nomand", "sync"];
+        let elsewhere = ["remount", "tmpcopyup"];
+        let found = checked(|config| {
+            let mount =
+                json!({ "destination": "/mnt", "source": "/", "options": ["bind", option] });
+            config["mounts"].as_array_mut().unwrap().push(mount);
+        });
+        let expected = usize::from(
+            superblock.contains(&option.as_str()) || elsewhere[1..].contains(&option.as_str()),
+        );
+        assert_eq!(found.len(), expected, "{option}: {found:?}");
+    }
+    assert!(named.is_sorted() && named.windows(2).all(|pair| pair[0] != pair[1]), "{named:?}");
+}
+
+#[test]
+fn an_option_of_the_specification_that_is_not_named_is_refused() {
+    let named = features_document().mount_options;
+    let missing = ["copy-symlink", "idmap", "iversion", "ridmap"];
+    for option in missing.into_iter().filter(|option| !named.iter().any(|known| known == option)) {
+        let found = with_option(option);
+        assert!(found.len() == 1 && found[0].contains("not supported yet"), "{option}: {found:?}");
+    }
+}
+
+#[test]
+fn every_namespace_can_be_had_and_no_other() {
+    let named = features_document().linux.namespaces;
+    let have = |kind: &str| {
+        let namespace = Namespace { kind: kind.to_owned(), path: None };
+        let namespace = serde_json::to_value(namespace).unwrap();
+        checked(|config| {
+            let list = config["linux"]["namespaces"].as_array_mut().unwrap();
+            list.retain(|other| other["type"] != kind);
+            list.push(namespace);
+            if kind == "user" {
+                let mapping = json!([{ "containerID": 0, "hostID": 1000, "size": 65536 }]);
+                config["linux"]["uidMappings"] = mapping.clone();
+                config["linux"]["gidMappings"] = mapping;
+            }
+        })
+    };
+    for kind in ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"] {
+        let found = have(kind);
+        assert_eq!(named.iter().any(|known| known == kind), found.is_empty(), "{kind}: {found:?}");
+    }
+    assert_eq!(have("moon").len(), 1);
+}
+
+#[test]
+fn every_capability_can_be_given_and_no_other() {
+    let give = |name: &str| {
+        checked(|config| {
+            let process = &mut config["process"];
+            process["capabilities"] = json!({ "bounding": [name], "permitted": [name] });
+        })
+    };
+    let named = features_document().linux.capabilities;
+    assert_eq!(named.len(), 41);
+    for name in named {
+        assert_eq!(give(&name), [""; 0], "{name}");
+    }
+    assert_ne!(give("CAP_MOON"), [""; 0]);
+}
+
+#[test]
+fn cgroups_of_both_versions_are_made_and_rdma_is_limited() {
+    let document = features_document().linux.cgroup;
+    let (v1, v2) = (Host::example(), Host { cgroups: Cgroups::example_v2(), ..Host::example() });
+    for (promised, host) in [(document.v1, v1), (document.v2, v2)] {
+        let found = faults(&host, |config| {
+            let resources = &mut config["linux"]["resources"];
+            resources["memory"] = json!({ "limit": 64 << 20 });
+            resources["rdma"] = json!({ "mlx5": { "hcaHandles": 3 } });
+        });
+        assert_eq!((promised, document.rdma, found), (true, true, Vec::new()));
+    }
+}
+
+#[test]
+fn what_is_called_disabled_is_refused_and_what_is_enabled_is_not() {
+    let linux = features_document().linux;
+    let mapping = json!([{ "containerID": 0, "hostID": 1000, "size": 1 }]);
+    let idmapped = json!({
+        "destination": "/mnt", "source": "/", "options": ["bind"], "uidMappings": mapping,
+        "gidMappings": mapping,
+    });
+    let memory_policy = !linux.memory_policy.modes.is_empty();
+    for (enabled, pointer, value) in [
+        (linux.seccomp.enabled, "/linux/seccomp", json!({ "defaultAction": "SCMP_ACT_ALLOW" })),
+        (linux.apparmor.enabled, "/process/apparmorProfile", json!("unconfined")),
+        (linux.selinux.enabled, "/process/selinuxLabel", json!("system_u:system_r:a_t:s0")),
+        (linux.selinux.enabled, "/linux/mountLabel", json!("system_u:object_r:a_t:s0")),
+        (linux.intel_rdt.enabled, "/linux/intelRdt", json!({ "closID": "one" })),
+        (linux.intel_rdt.schemata, "/linux/intelRdt", json!({ "schemata": ["L3:0=f"] })),
+        (linux.intel_rdt.monitoring, "/linux/intelRdt", json!({ "enableMonitoring": true })),
+        (linux.net_devices.enabled, "/linux/netDevices", json!({ "eth9": {} })),
+        (memory_policy, "/linux/memoryPolicy", json!({ "mode": "MPOL_LOCAL" })),
+        (linux.mount_extensions.idmap.enabled, "/mounts", json!([idmapped])),
+    ] {
+        assert_eq!(enabled, !is_refused(pointer, value), "{pointer}");
+    }
+    assert_eq!(linux.seccomp.enabled, !linux.seccomp.actions.is_empty());
+    assert!(linux.cgroup.systemd && linux.cgroup.systemd_user);
+}
+
+#[test]
+#[cfg(feature = "oci-spec")]
+fn the_document_has_the_shape_of_the_specification() {
+    let document = serde_json::to_value(features_document()).unwrap();
+    let theirs: oci_spec::runtime::Features = serde_json::from_value(document.clone()).unwrap();
+    let back = serde_json::to_value(theirs).unwrap();
+    assert_eq!(without_null(back), document);
+    let read: Features = serde_json::from_value(document).unwrap();
+    assert_eq!(read, features_document());
+}
+
+/// The document without absent members, which oci-spec writes as null.
+#[cfg(feature = "oci-spec")]
+fn without_null(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(_, member)| !member.is_null())
+            .map(|(name, member)| (name, without_null(member)))
+            .collect(),
+        other => other,
+    }
+}
