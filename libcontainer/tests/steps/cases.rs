@@ -10,7 +10,7 @@ use libcontainer::spec::{ConsoleSize, CpuAffinity, Hook, IdMapping, Spec};
 use libcontainer::{Attachments, CgroupManager, Console, Options};
 use libcontainer_init::sys::caps;
 
-use crate::scene::{HostMount, Scene, Steps, linux, mount, namespace, process};
+use crate::scene::{HostMount, Made, Scene, Steps, linux, mount, namespace, process};
 
 /// The first id of the user namespaces here, on the host.
 const FIRST_ID: u32 = 100_000;
@@ -467,13 +467,16 @@ pub(crate) fn a_caller_without_privileges_leaves_the_copying_of_mounts_to_init(
     done.steps
 }
 
-pub(crate) fn a_process_that_is_added_ends_up_on_the_cpus_it_asks_for(scene: &Scene) -> Steps {
-    let mut made = scene.create(
-        &scene.spec("while sleep 1; do :; done"),
-        &Options::default(),
-        Attachments::default(),
-    );
+/// A container that is there until it is killed.
+fn sleeping(scene: &Scene) -> Made {
+    let spec = scene.spec("while sleep 1; do :; done");
+    let mut made = scene.create(&spec, &Options::default(), Attachments::default());
     made.start();
+    made
+}
+
+pub(crate) fn a_process_that_is_added_ends_up_on_the_cpus_it_asks_for(scene: &Scene) -> Steps {
+    let mut made = sleeping(scene);
     let mut process = scene.spec("grep Cpus_allowed_list /proc/self/status").process.unwrap();
     let cpus = Some("0".to_owned());
     process.exec_cpu_affinity = Some(CpuAffinity { initial: cpus.clone(), last: cpus });
@@ -483,12 +486,7 @@ pub(crate) fn a_process_that_is_added_ends_up_on_the_cpus_it_asks_for(scene: &Sc
 }
 
 pub(crate) fn a_mount_that_is_added_can_be_removed(scene: &Scene) -> Steps {
-    let mut made = scene.create(
-        &scene.spec("while sleep 1; do :; done"),
-        &Options::default(),
-        Attachments::default(),
-    );
-    made.start();
+    let mut made = sleeping(scene);
     let table = made.proc("mountinfo");
     let before = fs::read_to_string(&table).unwrap();
     let more = mount("tmpfs", "tmpfs", "/dev/more", &["noexec", "size=64k"]);

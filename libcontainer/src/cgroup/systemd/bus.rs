@@ -13,7 +13,7 @@ use super::wire::{self, Call, FIXED, Received};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long an answer, or a job of systemd, may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest line of the authentication that is read, in bytes.
 const LINE: usize = 512;
 
@@ -88,31 +88,39 @@ impl Bus {
         }
     }
 
-    /// Waits for a signal that fits.
+    /// Waits for a signal that fits, but no longer than some time.
     pub(super) fn signal(
         &mut self,
         member: &str,
+        time: Duration,
         fits: impl Fn(&[String]) -> bool,
-    ) -> Result<Vec<String>> {
-        let deadline = Instant::now() + PATIENCE;
+    ) -> Result<Option<Vec<String>>> {
+        let deadline = Instant::now() + time;
         loop {
             while let Some((name, texts)) = self.signals.pop_front() {
                 if name == member && fits(&texts) {
-                    return Ok(texts);
+                    return Ok(Some(texts));
                 }
             }
-            let received = self.receive(deadline).map_err(|error| {
-                Error::io(format!("cannot wait for {member} on the message bus"), &error)
-            })?;
-            if let Received::Signal(name, texts) = received {
-                self.signals.push_back((name, texts));
+            match self.receive(deadline) {
+                Ok(Received::Signal(name, texts)) => self.signals.push_back((name, texts)),
+                Ok(_) => {}
+                Err(error) if error.kind() == IoErrorKind::TimedOut => return Ok(None),
+                Err(_) if self.private => return Ok(None),
+                Err(error) => {
+                    let message = format!("cannot wait for {member} on the message bus");
+                    return Err(Error::io(message, &error));
+                }
             }
         }
     }
 
+    /// Receives a message that begins before the deadline.
     fn receive(&mut self, deadline: Instant) -> std::io::Result<Received> {
         let mut message = vec![0; FIXED];
-        self.read(&mut message, deadline)?;
+        self.read(&mut message[..1], deadline)?;
+        let deadline = Instant::now() + PATIENCE;
+        self.read(&mut message[1..], deadline)?;
         let fixed: &[u8; FIXED] = message.first_chunk().ok_or(IoErrorKind::InvalidData)?;
         let rest = wire::rest(fixed).ok_or(IoErrorKind::InvalidData)?;
         message.resize(FIXED + rest, 0);

@@ -5,20 +5,14 @@
 //! org.freedesktop.systemd1(5).
 
 mod bus;
+mod jobs;
 mod wire;
 
-use bus::{Bus, Refusal};
-use wire::Call;
+use bus::Refusal;
+use jobs::Manager;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::systemd::{Property, Scope, Value};
-
-const SYSTEMD: &str = "org.freedesktop.systemd1";
-const MANAGER: &str = "org.freedesktop.systemd1.Manager";
-const OBJECT: &str = "/org/freedesktop/systemd1";
-const DBUS: &str = "org.freedesktop.DBus";
-/// The system's bus, and systemd's own socket, which root can use where there is no bus.
-const SYSTEM: &str = "unix:path=/run/dbus/system_bus_socket;unix:path=/run/systemd/private";
 
 /// A unit as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +38,17 @@ pub(super) fn start(scope: &Scope, pid: i32) -> Result<String> {
         Value::Array("(sa(sv))".into(), Vec::new()),
     ];
     let mut started = manager.job("StartTransientUnit", &arguments)?;
-    // A scope of that name that has failed is only remembered.
-    if started.as_ref().is_err_and(|refusal| refusal.is("UnitExists")) && manager.reset(unit)? {
-        started = manager.job("StartTransientUnit", &arguments)?;
+    if started.as_ref().is_err_and(|refusal| refusal.is("UnitExists")) {
+        if holds(unit, pid) {
+            // It was this call, before systemd was executed anew and the call repeated.
+            started = Ok(());
+        } else if manager.reset(unit)? {
+            // A scope of that name that has failed is only remembered.
+            started = manager.job("StartTransientUnit", &arguments)?;
+        }
     }
     started.map_err(|refusal| refused("start", unit, &refusal))?;
-    manager.directory(unit)
+    manager.directory(unit)?.map_err(|refusal| refused("look at", unit, &refusal))
 }
 
 /// Changes properties of a unit that is there.
@@ -87,102 +86,13 @@ fn named(name: &str, value: Value) -> Value {
     Value::Struct(vec![Value::text(name), Value::Variant(value.into())])
 }
 
-impl Refusal {
-    fn is(&self, name: &str) -> bool {
-        self.name.strip_prefix(SYSTEMD).and_then(|rest| rest.strip_prefix('.')) == Some(name)
-    }
+/// Whether a process is in the cgroup of a unit.
+fn holds(unit: &str, pid: i32) -> bool {
+    let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    cgroups.lines().any(|line| line.rsplit('/').next() == Some(unit))
 }
 
 fn refused(verb: &str, unit: &str, refusal: &Refusal) -> Error {
     let message = format!("systemd cannot {verb} {unit}: {}", refusal.sentence);
     Error::new(ErrorKind::System, message).pointer_is("/linux/cgroupsPath")
-}
-
-/// The manager of the system's units, or of a user's.
-struct Manager {
-    bus: Bus,
-}
-
-impl Manager {
-    fn connect(user: Option<&str>) -> Result<Self> {
-        let mut manager = Self { bus: Bus::connect(user.unwrap_or(SYSTEM))? };
-        if !manager.bus.is_private() {
-            manager.greet()?;
-        }
-        // Otherwise no signal is sent at all.
-        manager.call("Subscribe", &[])?.map_err(|refusal| refused("tell of", "jobs", &refusal))?;
-        Ok(manager)
-    }
-
-    fn greet(&mut self) -> Result<()> {
-        let rule = format!("type='signal',interface='{MANAGER}',member='JobRemoved'");
-        for (member, arguments) in [("Hello", vec![]), ("AddMatch", vec![Value::text(rule)])] {
-            let call = Call {
-                destination: DBUS,
-                path: "/org/freedesktop/DBus",
-                interface: DBUS,
-                member,
-                arguments: &arguments,
-            };
-            self.bus.call(&call)?.map_err(|refusal| {
-                Error::new(
-                    ErrorKind::System,
-                    format!("the message bus refuses {member}: {}", refusal.sentence),
-                )
-            })?;
-        }
-        Ok(())
-    }
-
-    fn call(
-        &mut self,
-        member: &str,
-        arguments: &[Value],
-    ) -> Result<std::result::Result<Option<String>, Refusal>> {
-        let destination = if self.bus.is_private() { "" } else { SYSTEMD };
-        self.bus.call(&Call { destination, path: OBJECT, interface: MANAGER, member, arguments })
-    }
-
-    /// Calls a method that starts a job, and waits for the job's end.
-    fn job(
-        &mut self,
-        member: &str,
-        arguments: &[Value],
-    ) -> Result<std::result::Result<(), Refusal>> {
-        let job = match self.call(member, arguments)? {
-            Ok(job) => job.unwrap_or_default(),
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        // JobRemoved(id, job, unit, result)
-        let removed = self.bus.signal("JobRemoved", |texts| texts.first() == Some(&job))?;
-        match removed.get(2).map(String::as_str) {
-            Some("done") => Ok(Ok(())),
-            result => {
-                let sentence = format!("the job ended as \"{}\"", result.unwrap_or_default());
-                Ok(Err(Refusal { name: String::new(), sentence }))
-            }
-        }
-    }
-
-    /// The cgroup of a scope.
-    fn directory(&mut self, unit: &str) -> Result<String> {
-        let fail = |refusal: Refusal| refused("look at", unit, &refusal);
-        let path = self.call("GetUnit", &[Value::text(unit)])?.map_err(fail)?;
-        let call = Call {
-            destination: if self.bus.is_private() { "" } else { SYSTEMD },
-            path: path.as_deref().unwrap_or_default(),
-            interface: "org.freedesktop.DBus.Properties",
-            member: "Get",
-            arguments: &[
-                Value::text("org.freedesktop.systemd1.Scope"),
-                Value::text("ControlGroup"),
-            ],
-        };
-        Ok(self.bus.call(&call)?.map_err(fail)?.unwrap_or_default())
-    }
-
-    /// Forgets that a unit failed; whether there was anything to forget.
-    fn reset(&mut self, unit: &str) -> Result<bool> {
-        Ok(self.call("ResetFailedUnit", &[Value::text(unit)])?.is_ok())
-    }
 }
