@@ -46,6 +46,8 @@ pub struct Config {
     pub console: Option<Console>,
     /// Whether it has a socket for sd_notify(3).
     pub notify_socket: bool,
+    /// The filter of system calls.
+    pub seccomp: Option<SeccompFilter>,
     /// Hooks.
     pub hooks: spec::Hooks,
     /// Cgroups and what is written into them.
@@ -54,6 +56,15 @@ pub struct Config {
     pub annotations: BTreeMap<String, String>,
     /// The version the configuration names.
     pub version: String,
+}
+
+/// A compiled filter of system calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeccompFilter {
+    /// Its instructions, two words each.
+    pub program: Vec<u32>,
+    /// Flags of seccomp(2).
+    pub flags: u32,
 }
 
 /// The root file system.

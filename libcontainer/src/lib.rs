@@ -45,6 +45,7 @@ mod id;
 mod oci;
 mod options;
 pub mod plan;
+pub mod seccomp;
 pub mod spec;
 pub mod steps;
 pub mod task;

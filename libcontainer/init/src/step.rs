@@ -247,6 +247,8 @@ steps! {
     Limit { resource: u32, soft: u64, hard: u64 }
     /// Makes the slots from `first` the descriptors 3, 4, … of the program.
     PlaceDescriptors { first: Slot, count: u32 }
+    /// seccomp(2): instructions of two words each, and flags. From here on every call is judged.
+    Seccomp { program: Numbers, flags: u32 }
     /// Everything is done, and there is no program to execute: init ends.
     Finish {}
     /// execve(2) of the found program. HOME comes from [`Step::Home`], and `listen` adds LISTEN_PID.

@@ -244,6 +244,12 @@ impl<'a> PlanBytes<'a> {
         self.word(index.checked_mul(4)?.checked_add(list.at)?)
     }
 
+    /// The bytes of a list of numbers.
+    pub fn bytes(&self, list: Numbers) -> Option<&'a [u8]> {
+        let at = list.at as usize;
+        self.arena.get(at..at.checked_add((list.count as usize).checked_mul(4)?)?)
+    }
+
     fn word(&self, at: u32) -> Option<u32> {
         let at = at as usize;
         let bytes = self.arena.get(at..at.checked_add(4)?)?;

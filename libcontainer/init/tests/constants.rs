@@ -70,6 +70,7 @@ fn system_calls_have_the_kernels_numbers() {
             "rt_sigaction" => libc::SYS_rt_sigaction,
             "rt_sigprocmask" => libc::SYS_rt_sigprocmask,
             "sched_setaffinity" => libc::SYS_sched_setaffinity,
+            "seccomp" => libc::SYS_seccomp,
             "sendfile" => libc::SYS_sendfile,
             "sendmsg" => libc::SYS_sendmsg,
             "setdomainname" => libc::SYS_setdomainname,

@@ -3,7 +3,7 @@
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::namespace::NEWUSER;
 
-use super::Context;
+use super::{Context, seccomp};
 use crate::config::{Capabilities, Config, Namespaces};
 use crate::steps::Steps;
 
@@ -116,8 +116,12 @@ pub fn limit_bounding(config: &Config, steps: &mut Steps) {
 
 /// After the user is switched.
 pub fn set_rest(config: &Config, steps: &mut Steps) {
+    /// CAP_SYS_ADMIN
+    const ADMIN: u64 = 1 << 21;
     let Capabilities { effective, permitted, inheritable, ambient, .. } =
         config.process.capabilities;
+    let kept = if seccomp::needs_privilege(config) { ADMIN } else { 0 };
+    let (effective, permitted) = (effective | kept, permitted | kept);
     let step = Step::Capabilities { effective, permitted, inheritable, ambient };
     steps.init("/process/capabilities", step);
     if config.process.no_new_privileges {

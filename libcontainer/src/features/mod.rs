@@ -24,6 +24,7 @@
 //! | `descriptors` | (options) | HandOver, PlaceDescriptors | unix(7) |
 //! | `notify` | (options) | Mount, NotifySocket, SendNotifySocket | unix(7) |
 //! | `affinity` | `/process/execCPUAffinity` | Spawn, CpuAffinity | sched_setaffinity(2) |
+//! | `seccomp` | `/linux/seccomp` | Seccomp | seccomp(2) |
 //! | `hooks` | `/hooks` | RunHook, StateDocument, Hook | execve(2) |
 //! | `keyring` | (options) | SessionKeyring | keyctl(2) |
 //! | `refused` | what keel cannot apply yet | none: a fault | |
@@ -53,6 +54,7 @@ pub mod resources_update;
 pub mod resources_v1;
 pub mod resources_v2;
 pub mod rootfs;
+pub mod seccomp;
 pub mod sysctl;
 pub mod systemd;
 pub mod user;
@@ -146,6 +148,7 @@ pub fn check(
         process: process::check(&mut cx, &namespaces),
         has_process: spec.process.is_some(),
         console: console::check(&mut cx),
+        seccomp: seccomp::check(&mut cx),
         notify_socket: notify::check(&mut cx, &namespaces),
         hooks: hooks::check(&mut cx),
         cgroup,

@@ -7,8 +7,7 @@ use crate::spec::{Linux, Process};
 /// A part: its pointer, its name, and whether a configuration has it.
 type Part = (&'static str, &'static str, fn(&Linux, &Process) -> bool);
 
-const PARTS: [Part; 11] = [
-    ("/linux/seccomp", "seccomp profiles", |linux, _| linux.seccomp.is_some()),
+const PARTS: [Part; 10] = [
     ("/linux/intelRdt", "Intel RDT", |linux, _| linux.intel_rdt.is_some()),
     ("/linux/memoryPolicy", "memory policies", |linux, _| linux.memory_policy.is_some()),
     ("/linux/personality", "execution domains", |linux, _| linux.personality.is_some()),

@@ -11,8 +11,8 @@ use libcontainer_init::wire::Slot;
 use crate::config::{Config, Joined, MountKind};
 use crate::features::{
     capabilities, cgroup_entry, cgroup_mounts, console, descriptors, devices, hooks, hostname,
-    keyring, limits, masked_paths, mounts, namespaces, notify, process, rootfs, sysctl, user,
-    user_namespace,
+    keyring, limits, masked_paths, mounts, namespaces, notify, process, rootfs, seccomp, sysctl,
+    user, user_namespace,
 };
 use crate::host::Host;
 use crate::steps::Steps;
@@ -296,6 +296,7 @@ impl<'a> Create<'a> {
         hooks::inside(config, s, "startContainer", state);
         descriptors::place(config, s, self.opened.preserved);
         limits::set(config, s);
+        seccomp::load(config, s);
         process::exec(config, s);
     }
 }

@@ -13,7 +13,7 @@ use libcontainer_init::wire::Slot;
 use crate::config::Config;
 use crate::features::{
     affinity, capabilities, cgroup_entry, console, descriptors, keyring, limits, namespaces,
-    process, user,
+    process, seccomp, user,
 };
 use crate::host::Host;
 use crate::steps::Steps;
@@ -71,6 +71,7 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     console::control(config, s);
     descriptors::place(config, s, preserved);
     limits::set(config, s);
+    seccomp::load(config, s);
     process::exec(config, s);
     steps
 }

@@ -353,6 +353,9 @@ impl<'a> Words<'a> {
             Step::FindProgram { candidates } => {
                 format!("find the program: {}", self.items(candidates).join(" or "))
             }
+            Step::Seccomp { program, .. } => {
+                format!("load a filter of system calls of {} instructions", program.count / 2)
+            }
             Step::Finish {} => "end".to_owned(),
             Step::SendNotifySocket { .. } => "hand over the notify socket".to_owned(),
             Step::AwaitStart { .. } => "wait for the start".to_owned(),

@@ -187,6 +187,7 @@ impl Init {
             Step::Limit { resource, soft, hard } => {
                 Ok(crate::sys::limit::set(0, resource, crate::sys::limit::Limit { soft, hard })?)
             }
+            Step::Seccomp { program, flags } => self.load_filter(program, flags),
             Step::Finish {} => process::exit(0),
             Step::PlaceDescriptors { first, count } => self.place_descriptors(first, count),
             Step::Exec { args, env, home, listen } => self.exec(args, env, home, listen),

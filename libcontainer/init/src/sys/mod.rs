@@ -31,6 +31,7 @@ pub mod pidfd;
 pub mod process;
 pub mod pty;
 pub mod raw;
+pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod spawn;

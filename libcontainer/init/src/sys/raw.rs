@@ -88,6 +88,7 @@ numbers! {
     RtSigaction     "rt_sigaction"        13 134
     RtSigprocmask   "rt_sigprocmask"      14 135
     SchedSetaffinity "sched_setaffinity" 203 122
+    Seccomp         "seccomp"            317 277
     Sendfile        "sendfile"            40  71
     Sendmsg         "sendmsg"             46 211
     Setdomainname   "setdomainname"      171 162

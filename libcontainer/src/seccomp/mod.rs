@@ -1,0 +1,54 @@
+//! Profiles of system calls (`/linux/seccomp`), compiled to a program of the kernel's classic BPF.
+//!
+//! ```text
+//! profile ──rules──▶ what happens at each number, by architecture ──program──▶ instructions
+//! ```
+//!
+//! `features::seccomp` calls [`compile`]; it is pure. A verdict is what libseccomp, which the other
+//! runtimes use, would give for the profile as they hand it over; `tests/seccomp.rs` compares them.
+//! The program is ours: numbers with the same verdict become ranges, and a range is found by a
+//! search that is balanced for the commonest calls.
+
+mod arch;
+mod program;
+mod rules;
+mod table;
+
+use crate::error::Fault;
+use crate::spec::Seccomp;
+
+pub use arch::NAMES as ARCHITECTURES;
+pub use rules::{ACTIONS, FLAGS, OPERATORS};
+
+/// The kernel's limit, BPF_MAXINSNS.
+pub const MOST_INSTRUCTIONS: usize = 4096;
+
+/// A compiled profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// Instructions of two words: each a struct sock_filter (linux/filter.h) of this machine.
+    pub program: Vec<u32>,
+    /// Flags for seccomp(2).
+    pub flags: u32,
+    /// Whether it asks a listener about some calls (SECCOMP_RET_USER_NOTIF).
+    pub notifies: bool,
+}
+
+/// Compiles a profile. Faults point below `pointer`; with a fault there is no filter.
+pub fn compile(profile: &Seccomp, pointer: &str, faults: &mut Vec<Fault>) -> Option<Filter> {
+    let found = faults.len();
+    let rules = rules::read(profile, pointer, faults);
+    if faults.len() > found {
+        return None;
+    }
+    let program = program::assemble(&rules);
+    if program.len() > MOST_INSTRUCTIONS * 2 {
+        let message = format!(
+            "the profile takes {} instructions, and the kernel {MOST_INSTRUCTIONS} at most",
+            program.len() / 2
+        );
+        faults.push(Fault { pointer: pointer.to_owned(), message });
+        return None;
+    }
+    Some(Filter { program, flags: rules.flags, notifies: rules.notifies() })
+}
