@@ -363,14 +363,14 @@ fn compare(
     ours: &[Instruction],
     theirs: &[Instruction],
     arguments: &[[u64; 6]],
-    numbers: impl Fn(u32) -> bool,
+    calls: impl Fn(u32, u32) -> bool,
     differences: &mut Vec<String>,
 ) -> usize {
     let mut compared = 0;
     let default = run(theirs, &Call { number: 100_000, arch: X86_64, args: [0; 6] }).0;
     for (arch, first) in [(X86_64, 0), (X86_64, 0x4000_0000), (I386, 0)] {
         for number in
-            (first..first + 460).filter(|number| !newer(arch, *number) && numbers(*number))
+            (first..first + 460).filter(|number| !newer(arch, *number) && calls(arch, *number))
         {
             for args in arguments {
                 let call = Call { number, arch, args: *args };
@@ -418,7 +418,7 @@ fn the_profiles_of_engines_decide_as_libseccomp_does() {
         let ours = compile(&profile, "", &mut Vec::new()).unwrap();
         let theirs = oracle.program(&profile).unwrap_or_else(|why| panic!("{name}: {why}"));
         compared +=
-            compare(&program(&ours), &theirs, &arguments(&profile), |_| true, &mut differences);
+            compare(&program(&ours), &theirs, &arguments(&profile), |_, _| true, &mut differences);
     }
     println!("{compared} calls compared");
     assert!(compared > 100_000);
@@ -485,17 +485,17 @@ const ACTIONS: [&str; 7] = [
     "SCMP_ACT_TRAP",
     "SCMP_ACT_TRACE",
 ];
-const NAMES: [&str; 12] = [
+/// None that is multiplexed: with those libseccomp 2.5 at times forgets to load the number on x86,
+/// and of a rule with conditions it compares other arguments there.
+const NAMES: [&str; 10] = [
     "read",
     "write",
     "openat",
-    "socket",
     "clone",
     "ioctl",
     "prctl",
     "mount",
     "ptrace",
-    "semop",
     "getdents64",
     "futex",
 ];
@@ -514,9 +514,7 @@ const VALUES: [u64; 8] = [0, 1, 2, 16, 0xffff_ffff, 0x1_0000_0000, 0x1_0000_0002
 #[cfg(target_arch = "x86_64")]
 fn profiles_at_random_decide_as_libseccomp_does() {
     const ROUNDS: usize = 1000;
-    /// Not `socketcall` and `ipc` of x86: of a rule about the arguments of what they stand for,
-    /// libseccomp compares other arguments there. What the names have on x86-64, X32 and x86, and
-    /// some others.
+    /// What the names have on x86-64, X32 and x86, and some others.
     #[rustfmt::skip]
     const NUMBERS: [u32; 32] = [
         0, 1, 257, 41, 56, 16, 157, 165, 101, 65, 217, 202, 514, 521, // x86-64 and X32
@@ -540,7 +538,7 @@ fn profiles_at_random_decide_as_libseccomp_does() {
             &program(&ours),
             &theirs,
             &arguments(&profile),
-            |number| NUMBERS.contains(&(number & 0xfff)),
+            |_, number| NUMBERS.contains(&(number & 0xfff)),
             &mut differences,
         );
         let few = &differences[..differences.len().min(4)];
