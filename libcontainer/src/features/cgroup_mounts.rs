@@ -1,13 +1,16 @@
 //! A mount of type `cgroup`: the hierarchies as the container may see them.
 //!
-//! With cgroup v2 it is one file system, whose root is that of the container's cgroup namespace.
-//! With v1 it is a tmpfs with one directory for each hierarchy: a new mount of it when the
-//! container has a cgroup namespace, otherwise a copy of the host's, cut to the container's own
-//! cgroup. All of it read-only if the mount is, release_agent included (CVE-2022-0492).
+//! With cgroup v2 it is one file system, whose root is that of the container's cgroup namespace;
+//! without one it is a copy of the host's mount. A new mount out of the host's cgroup namespace sets
+//! the options of all: the host's `nsdelegate` and `memory_recursiveprot` would be gone.
+//!
+//! With v1 it is a tmpfs with one directory for each hierarchy: a new mount of it when the container
+//! has a cgroup namespace, otherwise a copy of the host's, cut to the container's own cgroup. All of
+//! it read-only if the mount is, release_agent included (CVE-2022-0492).
 
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::mount::ATTR_RDONLY;
-use libcontainer_init::sys::namespace::{NEWCGROUP, NEWUSER};
+use libcontainer_init::sys::namespace::NEWCGROUP;
 use libcontainer_init::wire::{List, Numbers, Slot, Str};
 
 use crate::config::{Config, Mount, MountKind};
@@ -40,11 +43,11 @@ pub fn open(config: &Config, steps: &mut Steps) {
     }
 }
 
-/// Whether it is a copy of the host's mount: for a container without cgroups of its own, and for one
-/// with a user namespace whose cgroup namespace is the host's, which may not mount cgroup v2.
+/// Whether it is a copy of the host's mount: for a container without cgroups of its own, and with
+/// cgroup v2 alone for one whose cgroup namespace is the host's.
 fn sees_hosts(config: &Config) -> bool {
-    let may_mount = config.namespaces.has(NEWCGROUP) || !config.namespaces.has(NEWUSER);
-    config.cgroup.as_ref().is_none_or(|plan| plan.legacy().next().is_none() && !may_mount)
+    let own = config.namespaces.has(NEWCGROUP);
+    config.cgroup.as_ref().is_none_or(|plan| plan.legacy().next().is_none() && !own)
 }
 
 fn legacy_places(config: &Config) -> Vec<Place> {
