@@ -115,6 +115,9 @@ fn machines() -> Vec<Case> {
             case.host.cgroups = Cgroups::example_v2();
             case.spec = Spec::example_for(true);
         }),
+        Case::new("v2-hosts-cgroup-namespace", |case| {
+            case.host.cgroups = Cgroups::example_v2();
+        }),
         Case::new("hybrid", |case| case.host.cgroups = Cgroups::example_hybrid()),
         Case::new("v1-cgroup-namespace", |case| create(case, "cgroup")),
         Case::new("cgroups-disabled", |case| {
