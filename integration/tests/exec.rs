@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use integration::cgroups::Layout;
 use integration::console::ConsoleSocket;
+use integration::runtime::until;
 use integration::{Container, Inside, Need, Outcome, Scene};
 use serde_json::{Value, json};
 
@@ -218,8 +219,10 @@ fn a_detached_process_goes_on_and_its_pid_is_written() {
     sh(&scene, &container, &options, "exec sleep 1000").ok();
     let pid = fs::read_to_string(&file).expect("the pid file");
     assert!(pid.parse::<i32>().is_ok(), "{pid:?}");
-    let comm = fs::read_to_string(format!("/proc/{pid}/comm")).expect("the process is there");
-    assert_eq!(comm, "sleep\n");
+    let comm = format!("/proc/{pid}/comm");
+    until("that the shell has become sleep", || {
+        fs::read_to_string(&comm).expect("the process is there") == "sleep\n"
+    });
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
     let session = Inside(status).field("NSsid");
     assert!(!session.ends_with("\t0"), "it leads a session of its own: {session}");
