@@ -91,7 +91,7 @@ fn flags_of_newer_kernels_and_runtimes_change_their_limits() {
     let container = scene.start(&bundle);
     let layout = Layout::here();
     let idle = "cpu.idle";
-    if layout.dir("cpu", bundle.cgroup()).join(idle).exists() {
+    if layout.dir("cpu", bundle.cgroup()).join(idle).is_file() {
         update(&container, &["--cpu-idle", "1"]).ok();
         assert_eq!(layout.read("cpu", bundle.cgroup(), idle), "1");
         update(&container, &["--cpu-idle=0"]).ok();
@@ -128,7 +128,7 @@ fn a_weight_for_block_devices_is_changed() {
         ("io.bfq.weight", "200"),
         ("io.weight", "1920"),
     ];
-    let Some((file, expected)) = files.iter().find(|(file, _)| dir.join(file).exists()) else {
+    let Some((file, expected)) = files.iter().find(|(file, _)| dir.join(file).is_file()) else {
         update(&container, &["--blkio-weight", "200"]).refused();
         container.end();
         return integration::skip("the kernel has no weights for block devices");
@@ -184,7 +184,7 @@ fn limits_are_raised_and_lowered_in_the_order_that_the_kernel_accepts() {
     let container = scene.start(&bundle);
     let dir = Layout::here().dir("memory", bundle.cgroup());
     let swap = ["memory.memsw.limit_in_bytes", "memory.swap.max"];
-    let swap = swap.iter().any(|file| dir.join(file).exists());
+    let swap = swap.iter().any(|file| dir.join(file).is_file());
     for (memory, period, quota) in [
         ("134217728", "1000000", "900000"),
         ("16777216", "10000", "5000"),
