@@ -129,6 +129,12 @@ fn machines() -> Vec<Case> {
             case.host.cgroups = Cgroups::default();
             case.spec = Spec::example_rootless(1000, 1000);
         }),
+        Case::new("unprivileged-v2", |case| {
+            case.host.privileged = false;
+            (case.host.euid, case.host.egid) = (1000, 1000);
+            case.host.cgroups = Cgroups::example_v2();
+            case.spec = Spec::example_rootless(1000, 1000);
+        }),
     ]
 }
 

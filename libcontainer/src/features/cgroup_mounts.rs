@@ -26,13 +26,17 @@ pub fn wanted(config: &Config) -> bool {
 /// Where the hierarchies are on the host.
 const HOST: &str = "/sys/fs/cgroup";
 
-/// The runtime copies the container's own directories of v1, for [`attach`]. A container without
-/// cgroups of its own sees the host's, read-only (CVE-2023-25809).
-pub fn open(config: &Config, steps: &mut Steps) {
+/// The host's mount is copied, for [`attach`]. A container without cgroups of its own sees it
+/// read-only (CVE-2023-25809).
+pub fn open_hosts(config: &Config, steps: &mut Steps) {
     if wanted(config) && sees_hosts(config) {
         let into = steps.slot(HOST);
         steps.open_tree("/mounts", HOST.into(), true, into);
     }
+}
+
+/// The runtime copies the container's own directories of v1, once they are made.
+pub fn open_own(config: &Config, steps: &mut Steps) {
     if !wanted(config) || config.namespaces.has(NEWCGROUP) {
         return;
     }
