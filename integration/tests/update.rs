@@ -116,6 +116,44 @@ fn flags_of_newer_kernels_and_runtimes_change_their_limits() {
 }
 
 #[test]
+fn memory_and_swap_together_are_limited() {
+    let Some(scene) = Scene::needing(&EACH) else { return };
+    let bundle = scene.bundle().sleeping();
+    let container = scene.start(&bundle);
+    let (v1, v2) = ("memory.memsw.limit_in_bytes", "memory.swap.max");
+    let dir = Layout::here().dir("memory", bundle.cgroup());
+    if ![v1, v2].iter().any(|file| dir.join(file).is_file()) {
+        container.end();
+        return integration::skip("the kernel does not limit swap");
+    }
+    update(&container, &["--memory", "64m", "--memory-swap", "96m"]).ok();
+    holds(&bundle, &[("memory", (v1, "100663296"), (v2, "33554432"))]);
+    update(&container, &["--memory", "64m", "--memory-swap", "64m"]).ok();
+    holds(&bundle, &[("memory", (v1, "67108864"), (v2, "0"))]);
+    update(&container, &["--memory-swap", "-1"]).ok();
+    holds(&bundle, &[("memory", ("", ""), (v2, "max"))]);
+    container.end();
+}
+
+#[test]
+fn what_only_cgroup_v1_has_is_refused_on_v2() {
+    let Some(scene) = Scene::needing(&[Need::Keel, Need::Controller("cpu")]) else { return };
+    if !Layout::here().is_v2() {
+        return integration::skip("no pure cgroup v2 here");
+    }
+    let container = scene.start(&scene.bundle().sleeping());
+    for flags in [
+        ["--cpu-rt-period", "1000000"],
+        ["--cpu-rt-runtime", "1000"],
+        ["--kernel-memory", "64m"],
+        ["--kernel-memory-tcp", "64m"],
+    ] {
+        update(&container, &flags).refused().says(&["cgroup v2"]);
+    }
+    container.end();
+}
+
+#[test]
 fn a_weight_for_block_devices_is_changed() {
     let Some(scene) = Scene::needing(&[Need::Controller("blkio")]) else { return };
     let bundle = scene.bundle().sleeping();

@@ -37,6 +37,7 @@ const IN_MACHINE: &[&str] = &[
     "namespaces",
     "user_namespace",
     "security_limits",
+    "rootless",
     "steps",
 ];
 
