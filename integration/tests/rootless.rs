@@ -53,7 +53,8 @@ fn a_user_without_privileges_has_containers_without_cgroups() {
 
 #[test]
 fn limits_that_nobody_can_set_for_the_user_are_refused() {
-    let Some(scene) = Scene::needing(&[Need::Keel, Need::Program("unshare")]) else { return };
+    let needs = [Need::Keel, Need::Program("unshare"), Need::Controller("pids")];
+    let Some(scene) = Scene::needing(&needs) else { return };
     let Some(user) = User::anybody(&scene) else {
         return integration::skip("a user without privileges cannot make namespaces here");
     };

@@ -53,14 +53,14 @@ fn every_flag_changes_its_limit_and_no_other() {
             &["--memory-reservation=33554432"],
             ("memory", ("memory.soft_limit_in_bytes", "33554432"), ("memory.low", "33554432")),
         ),
-        (&["--cpu-share", "512"], ("cpu", ("cpu.shares", "512"), ("cpu.weight", "59"))),
-        (
-            &["--cpu-period", "50000"],
-            ("cpu", ("cpu.cfs_period_us", "50000"), ("cpu.max", "max 50000")),
-        ),
+        (&["--cpu-share", "262144"], ("cpu", ("cpu.shares", "262144"), ("cpu.weight", "10000"))),
         (
             &["--cpu-quota", "25000"],
-            ("cpu", ("cpu.cfs_quota_us", "25000"), ("cpu.max", "25000 50000")),
+            ("cpu", ("cpu.cfs_quota_us", "25000"), ("cpu.max", "25000 100000")),
+        ),
+        (
+            &["--cpu-period", "50000"],
+            ("cpu", ("cpu.cfs_period_us", "50000"), ("cpu.max", "25000 50000")),
         ),
         (&["--pids-limit", "20"], ("pids", ("pids.max", "20"), ("pids.max", "20"))),
         (&["--cpuset-cpus", "0"], ("cpuset", ("cpuset.cpus", "0"), ("cpuset.cpus", "0"))),
@@ -76,7 +76,7 @@ fn every_flag_changes_its_limit_and_no_other() {
     }
     for (words, limit) in [
         (["--pids-limit", "-1"], ("pids", ("pids.max", "max"), ("pids.max", "max"))),
-        (["--cpu-quota", "-1"], ("cpu", ("cpu.cfs_quota_us", "-1"), ("cpu.max", "max 50000"))),
+        (["--cpu-quota", "-1"], ("cpu", ("cpu.cfs_quota_us", "-1"), ("", ""))),
     ] {
         update(&container, &words).ok();
         holds(&bundle, &[limit]);
@@ -97,6 +97,11 @@ fn flags_of_newer_kernels_and_runtimes_change_their_limits() {
         update(&container, &["--cpu-idle=0"]).ok();
         assert_eq!(layout.read("cpu", bundle.cgroup(), idle), "0");
     }
+    update(&container, &["--cpu-period", "50000"]).ok();
+    holds(&bundle, &[("cpu", ("cpu.cfs_period_us", "50000"), ("cpu.max", "max 50000"))]);
+    update(&container, &["--cpu-quota", "25000"]).ok();
+    update(&container, &["--cpu-quota", "-1"]).ok();
+    holds(&bundle, &[("cpu", ("cpu.cfs_period_us", "50000"), ("cpu.max", "max 50000"))]);
     update(&container, &["--cpu-quota", "50000", "--cpu-burst", "10000"]).ok();
     let burst = if layout.is_v2() { "cpu.max.burst" } else { "cpu.cfs_burst_us" };
     assert_eq!(layout.read("cpu", bundle.cgroup(), burst), "10000");
@@ -180,7 +185,7 @@ fn a_weight_for_block_devices_is_changed() {
 #[test]
 fn a_document_changes_what_it_gives_and_zeros_leave_the_rest() {
     let Some(scene) = Scene::needing(&EACH) else { return };
-    let resources = json!({ "memory": { "limit": 33_554_432 }, "cpu": { "shares": 300 } });
+    let resources = json!({ "memory": { "limit": 33_554_432 }, "cpu": { "shares": 262_144 } });
     let bundle = scene.bundle().sleeping().set("/linux/resources", resources);
     let container = scene.start(&bundle);
     let document = json!({
@@ -192,7 +197,7 @@ fn a_document_changes_what_it_gives_and_zeros_leave_the_rest() {
     update_from(&scene, &container, &document).ok();
     let limits: [Limit; 2] = [
         ("memory", ("memory.limit_in_bytes", "67108864"), ("memory.max", "67108864")),
-        ("cpu", ("cpu.shares", "300"), ("cpu.weight", "39")),
+        ("cpu", ("cpu.shares", "262144"), ("cpu.weight", "10000")),
     ];
     holds(&bundle, &limits);
     container.end();
