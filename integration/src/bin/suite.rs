@@ -131,7 +131,7 @@ fn no_machine() -> Option<String> {
         Err(error) => return Some(format!("cannot build it: {error}")),
     };
     let said = String::from_utf8_lossy(&built.stderr);
-    println!("{said}");
+    print!("{said}");
     let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no word why");
     (!built.status.success()).then(|| last.to_owned())
 }
