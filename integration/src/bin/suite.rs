@@ -41,7 +41,6 @@ const IN_MACHINE: &[&str] = &[
     "events",
     "ps",
     "systemd",
-    "every_flag",
     "steps",
 ];
 
