@@ -9,12 +9,12 @@ use std::io::{IoSliceMut, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
-use crate::runtime::PATIENCE;
+use crate::runtime::patience;
 
 /// A socket on which a runtime delivers a console.
 pub struct ConsoleSocket(UnixListener);
@@ -83,7 +83,7 @@ impl Terminal {
     /// Reads until a text has appeared; gives everything seen so far.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience();
         loop {
             let seen = String::from_utf8_lossy(&self.seen).into_owned();
             if seen.contains(text) {
@@ -97,7 +97,7 @@ impl Terminal {
     /// Reads until the other side has closed; gives everything seen.
     #[track_caller]
     pub fn rest(&mut self) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience();
         while self.read_some() {
             assert!(Instant::now() < deadline, "the terminal does not close");
         }
@@ -128,6 +128,6 @@ impl Terminal {
 #[track_caller]
 fn wait_readable(source: &impl std::os::fd::AsFd, what: &str) {
     let mut fds = [PollFd::new(source.as_fd(), PollFlags::POLLIN)];
-    let patience = PollTimeout::try_from(PATIENCE.min(Duration::from_secs(60))).expect("fits");
+    let patience = PollTimeout::try_from(patience()).expect("fits");
     assert!(poll(&mut fds, patience).expect("poll") > 0, "waited too long for {what}");
 }

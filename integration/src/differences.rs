@@ -8,6 +8,21 @@ use crate::runtime::Kind;
 /// Runtime, test, reason.
 #[rustfmt::skip]
 const TABLE: &[(Kind, &str, &str)] = &[
+    (Kind::Runc, "cgroups::a_mount_of_cgroups_changes_no_option_of_the_hosts", "its mount of cgroup v2 takes nsdelegate away"),
+    (Kind::Crun, "cgroups::a_mount_of_cgroups_changes_no_option_of_the_hosts", "its mount of cgroup v2 takes nsdelegate away"),
+    (Kind::Crun, "cgroups::a_cgroup_that_holds_a_process_is_refused_and_the_process_lives_on", "it shares a cgroup that is in use"),
+    (Kind::Crun, "cgroups::keys_of_cgroup_v2_are_written_as_they_are", "it leaves the cgroup of a container that it refused"),
+    (Kind::Crun, "cgroups::limits_that_are_zero_or_absent_are_left_alone", "on cgroup v2 it refuses network limits that say nothing"),
+    (Kind::Crun, "exec::a_process_joins_the_first_one_where_that_has_divided_its_cgroup", "it puts the process there even if told to put it elsewhere"),
+    (Kind::Crun, "exec::a_sub_cgroup_is_joined_and_nothing_above_or_beside_it", "it follows .. in the path of a sub-cgroup"),
+    (Kind::Crun, "pause::a_container_that_waits_to_be_started_can_be_paused", "it tells created and not paused"),
+    (Kind::Crun, "pause::what_is_not_running_cannot_be_paused_and_what_is_not_paused_cannot_be_resumed", "it resumes what is not paused"),
+    (Kind::Crun, "pause::a_paused_container_can_be_deleted_by_force", "it tells of a missing file and not of a missing container"),
+    (Kind::Crun, "update::what_is_no_limit_is_refused_and_changes_nothing", "it tells of a missing file and not of a missing container"),
+    (Kind::Crun, "update::a_document_changes_what_it_gives_and_zeros_leave_the_rest", "it takes a swap of 0 for a limit"),
+    (Kind::Crun, "update::every_flag_changes_its_limit_and_no_other", "it knows no sizes with units"),
+    (Kind::Crun, "update::memory_and_swap_together_are_limited", "it knows no sizes with units"),
+    (Kind::Runc, "exec::a_process_has_what_the_containers_own_process_has", "the runtime of its language raises the soft limit of files"),
     (Kind::Runc, "exec::a_bundle_that_changed_since_has_no_effect", "it reads the bundle again"),
     (Kind::Runc, "exec::a_list_of_cpus_that_is_none_is_refused", "runc knows them from 1.3 on"),
     (Kind::Runc, "exec::a_process_starts_on_the_cpus_that_the_configuration_says", "runc knows them from 1.3 on"),

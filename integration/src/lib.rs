@@ -29,6 +29,7 @@ pub mod runtime;
 pub mod scene;
 pub mod skip;
 pub mod snapshot;
+pub mod user;
 
 pub use bundle::Bundle;
 pub use container::Container;
@@ -37,3 +38,4 @@ pub use runtime::{Kind, Outcome, Runtime};
 pub use scene::{Edit, Scene};
 pub use skip::{Need, skip};
 pub use snapshot::HostSnapshot;
+pub use user::{Delegated, User};

@@ -17,7 +17,16 @@ use std::os::unix::process::ExitStatusExt;
 use crate::skip::program;
 
 /// How long a call of the runtime may take before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub fn patience() -> Duration {
+    scaled(Duration::from_secs(30))
+}
+
+/// A time that is enough on a usual machine, as often as the environment variable `KEEL_PATIENCE`
+/// says: an emulated processor is slower.
+pub fn scaled(time: Duration) -> Duration {
+    let times = std::env::var("KEEL_PATIENCE").ok().and_then(|times| times.parse().ok());
+    time * times.unwrap_or(1)
+}
 
 /// Which runtime it is, from the first word of `--version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +187,7 @@ impl Invocation {
     pub fn new(program: impl AsRef<OsStr>, files: impl Into<PathBuf>) -> Self {
         let argv = vec![program.as_ref().to_owned()];
         let (cwd, env, stdio) = (None, Vec::new(), [None, None, None]);
-        Self { argv, files: files.into(), patience: PATIENCE, cwd, env, stdio }
+        Self { argv, files: files.into(), patience: patience(), cwd, env, stdio }
     }
 
     /// Adds an argument.
@@ -369,7 +378,7 @@ pub fn signal_of(status: ExitStatus) -> Option<i32> {
 /// Waits until something holds. The test fails when that takes too long.
 #[track_caller]
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     while !holds() {
         assert!(Instant::now() < deadline, "waited too long for {what}");
         std::thread::sleep(Duration::from_millis(2));

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::cgroups::Layout;
+use crate::runtime::scaled;
 
 /// How long things that end by themselves, such as processes, may take to be gone.
 const GRACE: Duration = Duration::from_secs(3);
@@ -50,7 +51,7 @@ impl HostSnapshot {
 
     /// How the host differs now from this snapshot; processes that are just ending are awaited.
     pub fn difference_now(&self) -> Option<String> {
-        self.difference_within(GRACE)
+        self.difference_within(scaled(GRACE))
     }
 
     /// How the host differs from this snapshot, and still does after a time.

@@ -251,6 +251,28 @@ fn a_cgroup_that_holds_a_process_is_refused_and_the_process_lives_on() {
     first.end();
 }
 
+// A mount of cgroup v2 from the first cgroup namespace sets the options of all: `nsdelegate`, on
+// which delegation to users rests, would be lost.
+#[test]
+fn a_mount_of_cgroups_changes_no_option_of_the_hosts() {
+    let Some(scene) = Scene::begin() else { return };
+    let hosts = || {
+        let table = fs::read_to_string("/proc/self/mountinfo").expect("the mount table");
+        let lines = table.lines().filter(|line| line.contains(" - cgroup2 "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = hosts();
+    if before.is_empty() {
+        return integration::skip("no cgroup v2 here");
+    }
+    let script = "cat /proc/self/mountinfo";
+    for bundle in [scene.bundle(), scene.bundle().namespace("cgroup", None)] {
+        let inside = integration::Inside(scene.output(&bundle.sh(script)));
+        assert!(inside.mounted("/sys/fs/cgroup"), "{}", inside.0);
+        assert_eq!(hosts(), before);
+    }
+}
+
 #[test]
 fn an_empty_cgroup_that_exists_is_taken() {
     let Some(scene) = Scene::begin() else { return };

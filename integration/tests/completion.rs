@@ -27,10 +27,12 @@ zpty -w shell 'compadd() {
     print -rl -- $offered >>$ANSWER
     builtin compadd "$@"
 }'
-zpty -w shell 'ask() { _main_complete }; zle -C ask list-choices ask; bindkey "^T" ask'
+zpty -w shell 'ask() { _main_complete; print -r -- THE END >>$ANSWER }; zle -C ask list-choices ask; bindkey "^T" ask'
 zpty -w shell "print REA''DY"
 zpty -r shell answer '*READY*'
 zpty -w -n shell "$2"$'\x14'
+# With more input waiting, zsh would not complete at all.
+until [[ $(<$ANSWER) == *THE\ END* ]]; do sleep 0.01; done
 zpty -w -n shell $'\x15'
 zpty -w shell "print DO''NE"
 zpty -r shell answer '*DONE*'
@@ -102,6 +104,7 @@ fn sorted(text: &str) -> Vec<String> {
     let offered = text.lines().map(|line| line.split('\t').next().unwrap_or_default().trim());
     let mut offered: Vec<String> =
         offered.filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    offered.retain(|word| word != "THE END");
     offered.sort();
     offered.dedup();
     offered

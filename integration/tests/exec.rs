@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use integration::cgroups::Layout;
 use integration::console::ConsoleSocket;
+use integration::runtime::until;
 use integration::{Container, Inside, Need, Outcome, Scene};
 use serde_json::{Value, json};
 
@@ -208,6 +209,32 @@ fn a_sub_cgroup_is_joined_and_nothing_above_or_beside_it() {
     container.end();
 }
 
+// cgroups(7), "no internal processes": nobody can join the top of such a container.
+#[test]
+fn a_process_joins_the_first_one_where_that_has_divided_its_cgroup() {
+    let Some(scene) = Scene::begin() else { return };
+    if !Layout::here().is_v2() {
+        return integration::skip("no pure cgroup v2 here");
+    }
+    let script = "cd /sys/fs/cgroup && mkdir -p a/init && echo 0 >a/init/cgroup.procs &&
+        for c in $(cat cgroup.controllers); do echo +$c >cgroup.subtree_control; done
+        echo divided; exec sleep 1000";
+    let bundle = scene
+        .bundle()
+        .namespace("cgroup", None)
+        .without_mount("/sys/fs/cgroup")
+        .mount("cgroup", "cgroup", "/sys/fs/cgroup", &["rw"])
+        .sh(script);
+    let container = scene.start(&bundle);
+    container.expect("divided");
+    let told = sh(&scene, &container, &[], "cat /proc/self/cgroup").ok().stdout;
+    assert!(told.ends_with("::/a/init\n"), "{told}");
+    // Whoever asks for the top is told, and is put nowhere else.
+    let asked = sh(&scene, &container, &["--cgroup", "/"], "true");
+    assert!(asked.code() != Some(0) && !asked.stderr.is_empty(), "{asked:?}");
+    container.end();
+}
+
 #[test]
 fn a_detached_process_goes_on_and_its_pid_is_written() {
     let Some(scene) = Scene::begin() else { return };
@@ -218,8 +245,10 @@ fn a_detached_process_goes_on_and_its_pid_is_written() {
     sh(&scene, &container, &options, "exec sleep 1000").ok();
     let pid = fs::read_to_string(&file).expect("the pid file");
     assert!(pid.parse::<i32>().is_ok(), "{pid:?}");
-    let comm = fs::read_to_string(format!("/proc/{pid}/comm")).expect("the process is there");
-    assert_eq!(comm, "sleep\n");
+    let comm = format!("/proc/{pid}/comm");
+    until("that the shell has become sleep", || {
+        fs::read_to_string(&comm).expect("the process is there") == "sleep\n"
+    });
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
     let session = Inside(status).field("NSsid");
     assert!(!session.ends_with("\t0"), "it leads a session of its own: {session}");

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use integration::runtime::{Invocation, PATIENCE};
+use integration::runtime::{Invocation, patience};
 use integration::{Need, Scene};
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ impl Receiver {
     fn at(scene: &Scene) -> Self {
         let path = scene.dir().join("socket");
         let socket = UnixDatagram::bind(&path).expect("a socket");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        socket.set_read_timeout(Some(patience())).expect("a timeout");
         Self(socket, path)
     }
 

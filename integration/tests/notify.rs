@@ -10,7 +10,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
 
-use integration::runtime::{Call, Invocation, PATIENCE, until};
+use integration::runtime::{Call, Invocation, patience, until};
 use integration::{Bundle, Edit, Need, Scene};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
@@ -42,7 +42,7 @@ impl Manager {
     }
 
     fn patient(self) -> Self {
-        self.socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        self.socket.set_read_timeout(Some(patience())).expect("a timeout");
         self
     }
 
@@ -278,7 +278,7 @@ fn in_the_foreground_nobody_who_sends_on_has_to_wait() {
     let pid = running(&scene, &id);
     let socket = UnixDatagram::unbound().expect("a socket");
     socket.connect(socket_of(pid)).expect("connect");
-    socket.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    socket.set_write_timeout(Some(patience())).expect("a timeout");
     // Far more than the kernel queues.
     for _ in 0..3000 {
         socket.send(b"READY=1\nWATCHDOG=1").expect("send");

@@ -1,7 +1,6 @@
 //! Limits that change while a container is there.
 
 use std::fs::{self, File};
-use std::path::Path;
 
 use integration::cgroups::Layout;
 use integration::{Bundle, Container, Need, Outcome, Scene};
@@ -33,11 +32,6 @@ fn holds(bundle: &Bundle, limits: &[Limit]) {
     }
 }
 
-/// Whether the kernel has a file.
-fn is_there(file: &Path) -> bool {
-    fs::metadata(file).is_ok()
-}
-
 const EACH: [Need; 4] = [
     Need::Controller("memory"),
     Need::Controller("cpu"),
@@ -59,14 +53,14 @@ fn every_flag_changes_its_limit_and_no_other() {
             &["--memory-reservation=33554432"],
             ("memory", ("memory.soft_limit_in_bytes", "33554432"), ("memory.low", "33554432")),
         ),
-        (&["--cpu-share", "512"], ("cpu", ("cpu.shares", "512"), ("cpu.weight", "59"))),
-        (
-            &["--cpu-period", "50000"],
-            ("cpu", ("cpu.cfs_period_us", "50000"), ("cpu.max", "max 50000")),
-        ),
+        (&["--cpu-share", "262144"], ("cpu", ("cpu.shares", "262144"), ("cpu.weight", "10000"))),
         (
             &["--cpu-quota", "25000"],
-            ("cpu", ("cpu.cfs_quota_us", "25000"), ("cpu.max", "25000 50000")),
+            ("cpu", ("cpu.cfs_quota_us", "25000"), ("cpu.max", "25000 100000")),
+        ),
+        (
+            &["--cpu-period", "50000"],
+            ("cpu", ("cpu.cfs_period_us", "50000"), ("cpu.max", "25000 50000")),
         ),
         (&["--pids-limit", "20"], ("pids", ("pids.max", "20"), ("pids.max", "20"))),
         (&["--cpuset-cpus", "0"], ("cpuset", ("cpuset.cpus", "0"), ("cpuset.cpus", "0"))),
@@ -82,7 +76,7 @@ fn every_flag_changes_its_limit_and_no_other() {
     }
     for (words, limit) in [
         (["--pids-limit", "-1"], ("pids", ("pids.max", "max"), ("pids.max", "max"))),
-        (["--cpu-quota", "-1"], ("cpu", ("cpu.cfs_quota_us", "-1"), ("cpu.max", "max 50000"))),
+        (["--cpu-quota", "-1"], ("cpu", ("cpu.cfs_quota_us", "-1"), ("", ""))),
     ] {
         update(&container, &words).ok();
         holds(&bundle, &[limit]);
@@ -97,12 +91,17 @@ fn flags_of_newer_kernels_and_runtimes_change_their_limits() {
     let container = scene.start(&bundle);
     let layout = Layout::here();
     let idle = "cpu.idle";
-    if is_there(&layout.dir("cpu", bundle.cgroup()).join(idle)) {
+    if layout.dir("cpu", bundle.cgroup()).join(idle).is_file() {
         update(&container, &["--cpu-idle", "1"]).ok();
         assert_eq!(layout.read("cpu", bundle.cgroup(), idle), "1");
         update(&container, &["--cpu-idle=0"]).ok();
         assert_eq!(layout.read("cpu", bundle.cgroup(), idle), "0");
     }
+    update(&container, &["--cpu-period", "50000"]).ok();
+    holds(&bundle, &[("cpu", ("cpu.cfs_period_us", "50000"), ("cpu.max", "max 50000"))]);
+    update(&container, &["--cpu-quota", "25000"]).ok();
+    update(&container, &["--cpu-quota", "-1"]).ok();
+    holds(&bundle, &[("cpu", ("cpu.cfs_period_us", "50000"), ("cpu.max", "max 50000"))]);
     update(&container, &["--cpu-quota", "50000", "--cpu-burst", "10000"]).ok();
     let burst = if layout.is_v2() { "cpu.max.burst" } else { "cpu.cfs_burst_us" };
     assert_eq!(layout.read("cpu", bundle.cgroup(), burst), "10000");
@@ -122,27 +121,71 @@ fn flags_of_newer_kernels_and_runtimes_change_their_limits() {
 }
 
 #[test]
+fn memory_and_swap_together_are_limited() {
+    let Some(scene) = Scene::needing(&EACH) else { return };
+    let bundle = scene.bundle().sleeping();
+    let container = scene.start(&bundle);
+    let (v1, v2) = ("memory.memsw.limit_in_bytes", "memory.swap.max");
+    let dir = Layout::here().dir("memory", bundle.cgroup());
+    if ![v1, v2].iter().any(|file| dir.join(file).is_file()) {
+        container.end();
+        return integration::skip("the kernel does not limit swap");
+    }
+    update(&container, &["--memory", "64m", "--memory-swap", "96m"]).ok();
+    holds(&bundle, &[("memory", (v1, "100663296"), (v2, "33554432"))]);
+    update(&container, &["--memory", "64m", "--memory-swap", "64m"]).ok();
+    holds(&bundle, &[("memory", (v1, "67108864"), (v2, "0"))]);
+    update(&container, &["--memory-swap", "-1"]).ok();
+    holds(&bundle, &[("memory", ("", ""), (v2, "max"))]);
+    container.end();
+}
+
+#[test]
+fn what_only_cgroup_v1_has_is_refused_on_v2() {
+    let Some(scene) = Scene::needing(&[Need::Keel, Need::Controller("cpu")]) else { return };
+    if !Layout::here().is_v2() {
+        return integration::skip("no pure cgroup v2 here");
+    }
+    let container = scene.start(&scene.bundle().sleeping());
+    for flags in [
+        ["--cpu-rt-period", "1000000"],
+        ["--cpu-rt-runtime", "1000"],
+        ["--kernel-memory", "64m"],
+        ["--kernel-memory-tcp", "64m"],
+    ] {
+        update(&container, &flags).refused().says(&["cgroup v2"]);
+    }
+    container.end();
+}
+
+#[test]
 fn a_weight_for_block_devices_is_changed() {
     let Some(scene) = Scene::needing(&[Need::Controller("blkio")]) else { return };
     let bundle = scene.bundle().sleeping();
     let container = scene.start(&bundle);
     let dir = Layout::here().dir("blkio", bundle.cgroup());
-    let files = ["blkio.bfq.weight", "blkio.weight", "io.bfq.weight"];
-    let Some(file) = files.iter().find(|file| is_there(&dir.join(file))) else {
+    // The scale of io.weight ends at 10000, the others' at 1000.
+    let files = [
+        ("blkio.bfq.weight", "200"),
+        ("blkio.weight", "200"),
+        ("io.bfq.weight", "200"),
+        ("io.weight", "1920"),
+    ];
+    let Some((file, expected)) = files.iter().find(|(file, _)| dir.join(file).is_file()) else {
         update(&container, &["--blkio-weight", "200"]).refused();
         container.end();
         return integration::skip("the kernel has no weights for block devices");
     };
     update(&container, &["--blkio-weight", "200"]).ok();
     let weight = fs::read_to_string(dir.join(file)).expect("the weight");
-    assert!(weight.contains("200"), "{weight}");
+    assert!(weight.contains(expected), "{weight}");
     container.end();
 }
 
 #[test]
 fn a_document_changes_what_it_gives_and_zeros_leave_the_rest() {
     let Some(scene) = Scene::needing(&EACH) else { return };
-    let resources = json!({ "memory": { "limit": 33_554_432 }, "cpu": { "shares": 300 } });
+    let resources = json!({ "memory": { "limit": 33_554_432 }, "cpu": { "shares": 262_144 } });
     let bundle = scene.bundle().sleeping().set("/linux/resources", resources);
     let container = scene.start(&bundle);
     let document = json!({
@@ -154,7 +197,7 @@ fn a_document_changes_what_it_gives_and_zeros_leave_the_rest() {
     update_from(&scene, &container, &document).ok();
     let limits: [Limit; 2] = [
         ("memory", ("memory.limit_in_bytes", "67108864"), ("memory.max", "67108864")),
-        ("cpu", ("cpu.shares", "300"), ("cpu.weight", "37")),
+        ("cpu", ("cpu.shares", "262144"), ("cpu.weight", "10000")),
     ];
     holds(&bundle, &limits);
     container.end();
@@ -184,7 +227,7 @@ fn limits_are_raised_and_lowered_in_the_order_that_the_kernel_accepts() {
     let container = scene.start(&bundle);
     let dir = Layout::here().dir("memory", bundle.cgroup());
     let swap = ["memory.memsw.limit_in_bytes", "memory.swap.max"];
-    let swap = swap.iter().any(|file| is_there(&dir.join(file)));
+    let swap = swap.iter().any(|file| dir.join(file).is_file());
     for (memory, period, quota) in [
         ("134217728", "1000000", "900000"),
         ("16777216", "10000", "5000"),
@@ -240,7 +283,7 @@ fn a_value_that_is_refused_takes_those_before_it_along() {
     let container = scene.start(&bundle);
     let before: [Limit; 3] = [
         ("cpuset", ("cpuset.cpus", "0"), ("cpuset.cpus", "0")),
-        ("cpu", ("cpu.shares", "300"), ("cpu.weight", "37")),
+        ("cpu", ("cpu.shares", "300"), ("cpu.weight", "39")),
         ("pids", ("pids.max", "9"), ("pids.max", "9")),
     ];
     // A period of two seconds is too long.

@@ -115,6 +115,9 @@ fn machines() -> Vec<Case> {
             case.host.cgroups = Cgroups::example_v2();
             case.spec = Spec::example_for(true);
         }),
+        Case::new("v2-hosts-cgroup-namespace", |case| {
+            case.host.cgroups = Cgroups::example_v2();
+        }),
         Case::new("hybrid", |case| case.host.cgroups = Cgroups::example_hybrid()),
         Case::new("v1-cgroup-namespace", |case| create(case, "cgroup")),
         Case::new("cgroups-disabled", |case| {
@@ -124,6 +127,12 @@ fn machines() -> Vec<Case> {
             case.host.privileged = false;
             (case.host.euid, case.host.egid) = (1000, 1000);
             case.host.cgroups = Cgroups::default();
+            case.spec = Spec::example_rootless(1000, 1000);
+        }),
+        Case::new("unprivileged-v2", |case| {
+            case.host.privileged = false;
+            (case.host.euid, case.host.egid) = (1000, 1000);
+            case.host.cgroups = Cgroups::example_v2();
             case.spec = Spec::example_rootless(1000, 1000);
         }),
     ]

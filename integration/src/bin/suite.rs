@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use integration::Runtime;
 use integration::cgroups::Layout;
+use integration::{Need, Runtime};
 
 /// How many of the slowest tests are shown.
 const SLOWEST: usize = 10;
@@ -24,15 +24,37 @@ const LIMIT: &str = "900";
 /// What makes cargo and rustdoc take every warning for an error.
 const STRICT: (&str, &str) = ("RUSTDOCFLAGS", "-D warnings");
 
-/// One step: its name and its command line.
+/// The tests that also run in the machine (`integration/machine`), of this package and the library:
+/// those to which cgroups, systemd or the kernel make a difference.
+const IN_MACHINE: &[&str] = &[
+    "lifecycle",
+    "cgroups",
+    "exec",
+    "pause",
+    "update",
+    "wait",
+    "hot_mounts",
+    "namespaces",
+    "user_namespace",
+    "security_limits",
+    "rootless",
+    "events",
+    "ps",
+    "systemd",
+    "steps",
+];
+
+/// One step: its name, its command line, and what tells why it cannot be performed here.
 struct Step {
     name: &'static str,
     words: Vec<String>,
+    obstacle: fn() -> Option<String>,
 }
 
 impl Step {
     fn new(name: &'static str, line: &str) -> Self {
-        Self { name, words: line.split_whitespace().map(str::to_owned).collect() }
+        let words = line.split_whitespace().map(str::to_owned).collect();
+        Self { name, words, obstacle: || None }
     }
 }
 
@@ -84,6 +106,10 @@ fn steps(totals: &mut Totals) -> Vec<Step> {
             steps.push(Step::new(name, &format!("integration/with-cgroups {layout} {tests}")));
         }
     }
+    let tests: String = IN_MACHINE.iter().map(|name| format!(" --test {name}")).collect();
+    let line = "integration/in-machine cargo test -p integration -p libcontainer --no-fail-fast";
+    let step = Step::new("machine with systemd and cgroup v2", &format!("{line}{tests}"));
+    steps.push(Step { obstacle: no_machine, ..step });
     if root {
         let line = "cargo run -q -p conformance -- --expect conformance/expect/keel.txt --runtime";
         steps.push(Step::new("conformance", line));
@@ -91,6 +117,26 @@ fn steps(totals: &mut Totals) -> Vec<Step> {
         totals.skip("conformance: not run as root".to_owned());
     }
     steps
+}
+
+/// Builds the machine, or says why there is none.
+fn no_machine() -> Option<String> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some("not run as root".to_owned());
+    }
+    let programs = ["qemu-system-x86_64", "mmdebstrap", "mkfs.ext4", "xz"];
+    if let Some(need) = programs.map(Need::Program).iter().find(|need| !need.met()) {
+        return Some(need.to_string());
+    }
+    let command = ["--kill-after=10", LIMIT, "integration/machine/machine", "build"];
+    let built = match Command::new("timeout").args(command).stdin(Stdio::null()).output() {
+        Ok(built) => built,
+        Err(error) => return Some(format!("cannot build it: {error}")),
+    };
+    let said = String::from_utf8_lossy(&built.stderr);
+    print!("{said}");
+    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no word why");
+    (!built.status.success()).then(|| last.to_owned())
 }
 
 impl Totals {
@@ -108,6 +154,9 @@ impl Totals {
     fn perform(&mut self, step: &Step, notes: &Path) {
         println!("\n== {}: {}", step.name, step.words.join(" "));
         let begun = Instant::now();
+        if let Some(reason) = (step.obstacle)() {
+            return self.skip(format!("{}: {reason}", step.name));
+        }
         let mut words = step.words.clone();
         if step.name == "conformance" {
             match Runtime::under_test() {

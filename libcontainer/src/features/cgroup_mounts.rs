@@ -1,9 +1,12 @@
 //! A mount of type `cgroup`: the hierarchies as the container may see them.
 //!
-//! With cgroup v2 it is one file system, whose root is that of the container's cgroup namespace.
-//! With v1 it is a tmpfs with one directory for each hierarchy: a new mount of it when the
-//! container has a cgroup namespace, otherwise a copy of the host's, cut to the container's own
-//! cgroup. All of it read-only if the mount is, release_agent included (CVE-2022-0492).
+//! With cgroup v2 it is one file system, whose root is that of the container's cgroup namespace;
+//! without one it is a copy of the host's mount. A new mount out of the host's cgroup namespace sets
+//! the options of all: the host's `nsdelegate` and `memory_recursiveprot` would be gone.
+//!
+//! With v1 it is a tmpfs with one directory for each hierarchy: a new mount of it when the container
+//! has a cgroup namespace, otherwise a copy of the host's, cut to the container's own cgroup. All of
+//! it read-only if the mount is, release_agent included (CVE-2022-0492).
 
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::mount::ATTR_RDONLY;
@@ -23,13 +26,17 @@ pub fn wanted(config: &Config) -> bool {
 /// Where the hierarchies are on the host.
 const HOST: &str = "/sys/fs/cgroup";
 
-/// The runtime copies the container's own directories of v1, for [`attach`]. A container without
-/// cgroups of its own sees the host's, read-only (CVE-2023-25809).
-pub fn open(config: &Config, steps: &mut Steps) {
+/// The host's mount is copied, for [`attach`]. A container without cgroups of its own sees it
+/// read-only (CVE-2023-25809).
+pub fn open_hosts(config: &Config, steps: &mut Steps) {
     if wanted(config) && sees_hosts(config) {
         let into = steps.slot(HOST);
         steps.open_tree("/mounts", HOST.into(), true, into);
     }
+}
+
+/// The runtime copies the container's own directories of v1, once they are made.
+pub fn open_own(config: &Config, steps: &mut Steps) {
     if !wanted(config) || config.namespaces.has(NEWCGROUP) {
         return;
     }
@@ -40,12 +47,11 @@ pub fn open(config: &Config, steps: &mut Steps) {
     }
 }
 
-/// Whether it is a copy of the host's mount: for a container without cgroups of its own, and with v2
-/// for one in the host's cgroup namespace. A new mount of that would set the options of the host's
-/// (`nsdelegate`) back, and root of a user namespace may not make it.
+/// Whether it is a copy of the host's mount: for a container without cgroups of its own, and with
+/// cgroup v2 alone for one whose cgroup namespace is the host's.
 fn sees_hosts(config: &Config) -> bool {
-    let unified = |plan: &CgroupPlan| plan.legacy().next().is_none();
-    config.cgroup.as_ref().is_none_or(|plan| unified(plan) && !config.namespaces.has(NEWCGROUP))
+    let own = config.namespaces.has(NEWCGROUP);
+    config.cgroup.as_ref().is_none_or(|plan| plan.legacy().next().is_none() && !own)
 }
 
 fn legacy_places(config: &Config) -> Vec<Place> {

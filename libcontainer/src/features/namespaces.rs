@@ -108,7 +108,7 @@ pub fn spawn(config: &Config, steps: &mut Steps, into_cgroup: bool, keep_capabil
     let with_clone = if in_joined_user { 0 } else { namespaces.created & !NEWCGROUP };
     let (by_init, join): (Vec<_>, Vec<_>) =
         namespaces.joined.iter().cloned().partition(|joined| joined_by_init(namespaces, joined));
-    debug_assert!(by_init.iter().all(|joined| joined.kind == NEWPID || in_joined_user));
+    debug_assert!(by_init.iter().all(|j| in_joined_user || [NEWPID, NEWCGROUP].contains(&j.kind)));
     let affinity = Vec::new();
     let task =
         Task::Spawn { namespaces: with_clone, join, into_cgroup, keep_capabilities, affinity };
@@ -116,9 +116,12 @@ pub fn spawn(config: &Config, steps: &mut Steps, into_cgroup: bool, keep_capabil
 }
 
 /// A PID namespace is entered last, when init holds nothing of the host (CVE-2016-9962); beside a
-/// joined user namespace everything is init's to join.
+/// joined user namespace everything is init's to join. So is a cgroup namespace, where a new user
+/// namespace does not take the right away: with `nsdelegate`, cgroups(7), nobody in it can put init
+/// into a cgroup outside of it.
 fn joined_by_init(namespaces: &Namespaces, joined: &Joined) -> bool {
-    joined.kind == NEWPID || namespaces.joins(NEWUSER).is_some()
+    let cgroup = joined.kind == NEWCGROUP && !namespaces.creates(NEWUSER);
+    joined.kind == NEWPID || cgroup || namespaces.joins(NEWUSER).is_some()
 }
 
 /// Opens the namespaces that init joins. The host's other namespaces come before the user

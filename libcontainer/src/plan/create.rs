@@ -124,6 +124,7 @@ impl<'a> Create<'a> {
     fn open_trees(&mut self) {
         let (config, s) = (self.config, &mut self.steps);
         self.opened.mounts = mounts::open_first(config, s);
+        cgroup_mounts::open_hosts(config, s);
         self.opened.devices = devices::open(config, s);
         self.opened.null = masked_paths::open(config, s);
     }
@@ -131,7 +132,7 @@ impl<'a> Create<'a> {
     fn make_cgroups(&mut self) {
         let (config, s) = (self.config, &mut self.steps);
         cgroup_entry::make(config, s);
-        cgroup_mounts::open(config, s);
+        cgroup_mounts::open_own(config, s);
         self.cgroups = cgroup_entry::open(config, s);
     }
 

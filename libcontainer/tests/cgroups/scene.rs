@@ -150,8 +150,16 @@ impl Drop for Guest {
     }
 }
 
+/// Says that the running test is skipped, and why; also in the file that `KEEL_SKIPS` names. Once a
+/// test: as often it is taken from those that passed.
 pub(crate) fn skip(reason: &str) -> bool {
-    println!("SKIP: {reason}");
+    let thread = std::thread::current();
+    let line = format!("SKIP cgroups::{}: {reason}\n", thread.name().unwrap_or("main"));
+    eprint!("{line}");
+    if let Some(path) = std::env::var_os("KEEL_SKIPS") {
+        let opened = OpenOptions::new().append(true).create(true).open(path);
+        opened.and_then(|mut file| file.write_all(line.as_bytes())).unwrap();
+    }
     true
 }
 
@@ -211,9 +219,9 @@ pub(crate) fn with_mounts(test: &str, script: &str) -> bool {
     let run = |command: &[&str]| {
         let mut unshare = Command::new("unshare");
         unshare.args(["-m", "sh", "-c", &script, "sh"]).args(command).env(INSIDE, "1");
-        unshare.status().is_ok_and(|status| status.success())
+        unshare.output().unwrap()
     };
-    if !run(&["true"]) {
+    if !run(&["true"]).status.success() {
         skip("cannot prepare a mount namespace");
         return false;
     }
@@ -221,6 +229,9 @@ pub(crate) fn with_mounts(test: &str, script: &str) -> bool {
     let _before = Controllers::now();
     let program = std::env::current_exe().unwrap();
     let command = [program.to_str().unwrap(), "--exact", test, "--nocapture"];
-    assert!(run(&command), "{test} failed inside");
+    // Its own totals would be counted beside those of this run.
+    let inside = run(&command);
+    let said = String::from_utf8_lossy(&inside.stdout);
+    assert!(inside.status.success(), "{test} failed inside: {said}");
     false
 }

@@ -6,18 +6,18 @@
 
 use super::{Done, Init};
 use crate::message::Message;
-use crate::sys::path::{self, AT_FDCWD, O_DIRECTORY, O_PATH, Resolve};
-use crate::sys::socket;
+use crate::sys::{path, socket};
 use crate::wire::{Slot, Str};
 
 impl Init {
     /// An address holds 107 bytes and no descriptor, so the name counts from the working directory.
+    /// After that it is the container's root: into the caller's the container's user may have no
+    /// right to return.
     pub(super) fn bind_notify_socket(&mut self, dir: Slot, name: Str, into: Slot) -> Done {
         let (dir, name) = (self.look(dir)?, self.str(name)?);
-        let before = path::open(AT_FDCWD, c".", O_PATH | O_DIRECTORY, 0, Resolve::Anywhere)?;
         path::enter_dir(dir)?;
         let bound = socket::bind_datagram(name);
-        path::enter_dir(before.raw())?;
+        path::enter_dir(self.root()?)?;
         self.keep(into, bound?)
     }
 

@@ -1,0 +1,97 @@
+//! Calls by a user without privileges: by anybody, or by one whose systemd is up.
+//!
+//! The tests run as root and hand a call on with setpriv(1), and with systemd-run(1) where it is to
+//! have a cgroup that systemd has delegated. Nothing here makes users: any number is one.
+
+use std::fs;
+
+use crate::runtime::Invocation;
+use crate::scene::Scene;
+use crate::skip::program;
+
+/// A user without privileges.
+#[derive(Debug, Clone, Copy)]
+pub struct User {
+    /// The number of the user, and of its group.
+    pub id: u32,
+}
+
+impl User {
+    /// Somebody without a name, a home or a session, if the kernel lets it make user namespaces.
+    pub fn anybody(scene: &Scene) -> Option<Self> {
+        let user = Self { id: 54_321 };
+        program("setpriv")?;
+        let outcome = user.call(scene.call("unshare").args(["--user", "true"])).run();
+        outcome.status.success().then_some(user)
+    }
+
+    /// One whose own systemd is up.
+    pub fn with_session() -> Option<Self> {
+        program("setpriv").and(program("systemd-run"))?;
+        let sessions = fs::read_dir("/run/user").ok()?.flatten();
+        let ids = sessions.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let up = |id: &u32| {
+            let socket = format!("/run/user/{id}/systemd/private");
+            *id != 0 && fs::symlink_metadata(socket).is_ok()
+        };
+        ids.filter(up).map(|id| Self { id }).next()
+    }
+
+    /// Has the user make a call.
+    pub fn call(self, call: Invocation) -> Invocation {
+        let id = self.id.to_string();
+        call.under(["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"])
+    }
+
+    /// Has the user's systemd make a call, as a service whose cgroup is delegated. It replaces some
+    /// words with a `$`.
+    pub fn service(self, unit: &str, call: Invocation) -> Invocation {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let (unit, path) = (format!("--unit={unit}"), format!("PATH={path}"));
+        let words = [
+            ["systemd-run", "--user", "--quiet", "--pipe", "--wait", "--collect"].as_slice(),
+            &[&unit, "--property=Delegate=yes", "--setenv", &path, "--"],
+        ];
+        self.call(call.under(words.concat())).env("XDG_RUNTIME_DIR", self.runtime_dir())
+    }
+
+    fn runtime_dir(self) -> String {
+        format!("/run/user/{}", self.id)
+    }
+}
+
+/// A service of the user's systemd that does nothing: others may use the cgroup it was delegated.
+/// It is stopped when this is dropped, and what is in the cgroup is killed.
+pub struct Delegated<'a> {
+    scene: &'a Scene,
+    user: User,
+    unit: String,
+    /// Its cgroup, which holds no process itself and so can give controllers on.
+    pub cgroup: String,
+}
+
+impl<'a> Delegated<'a> {
+    /// Starts the service.
+    #[track_caller]
+    pub fn start(scene: &'a Scene, user: User) -> Self {
+        let (unit, id) = (scene.id(), user.id);
+        let cgroup =
+            format!("/user.slice/user-{id}.slice/user@{id}.service/app.slice/{unit}.service");
+        let script = format!(
+            "cd /sys/fs/cgroup{cgroup} && mkdir itself && echo 0 >itself/cgroup.procs &&
+             echo up && exec sleep 1000"
+        );
+        let call = user.service(&unit, scene.call("sh").args(["-c", &script])).spawn();
+        // It ends with the service; systemd is asked for that, and not this call.
+        let up = Self { scene, user, unit, cgroup };
+        call.expect("up");
+        up
+    }
+}
+
+impl Drop for Delegated<'_> {
+    fn drop(&mut self) {
+        let call = self.scene.call("systemctl").args(["--user", "stop"]).arg(&self.unit);
+        self.user.call(call).env("XDG_RUNTIME_DIR", self.user.runtime_dir()).run();
+    }
+}

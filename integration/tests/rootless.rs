@@ -1,0 +1,117 @@
+//! Containers of a user without privileges: without cgroups, and in cgroups that are delegated.
+
+use std::fs;
+use std::os::unix::fs::chown;
+
+use integration::{Bundle, Delegated, Need, Scene, User};
+use serde_json::json;
+
+/// A bundle that is the user's, whose root in the container the user is.
+fn owned(scene: &Scene, user: User) -> Bundle {
+    let mapping = json!([{ "containerID": 0, "hostID": user.id, "size": 1 }]);
+    let bundle = scene
+        .bundle()
+        .namespace("user", None)
+        .set("/linux/uidMappings", mapping.clone())
+        .set("/linux/gidMappings", mapping)
+        // There is no group 5 that a terminal could belong to.
+        .set("/mounts/2/options", json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666"]));
+    let state = scene.state_root();
+    fs::create_dir_all(&state).expect("mkdir");
+    for dir in [bundle.dir(), &bundle.rootfs(), &state] {
+        chown(dir, Some(user.id), Some(user.id)).expect("chown");
+    }
+    bundle
+}
+
+#[test]
+fn a_user_without_privileges_has_containers_without_cgroups() {
+    let Some(scene) = Scene::needing(&[Need::Keel, Need::Program("unshare")]) else { return };
+    let Some(user) = User::anybody(&scene) else {
+        return integration::skip("a user without privileges cannot make namespaces here");
+    };
+    let script = "id -u; cat /proc/self/uid_map; echo here >/dev/null && echo usable; sleep 1000";
+    let (bundle, id) = (owned(&scene, user).sh(script), scene.id());
+    bundle.save();
+    let keel = |words: &[&str]| user.call(scene.keel(words)).run();
+    let dir = bundle.dir().to_str().expect("UTF-8");
+    let words = ["--cgroup-manager", "disabled", "run", "--detach", "--bundle", dir, &id];
+    let call = user.call(scene.keel(words)).spawn();
+    let output = call.stdout_path().to_owned();
+    call.wait().ok();
+    let said = || fs::read_to_string(&output).unwrap_or_default();
+    integration::runtime::until("the container's words", || said().contains("usable"));
+    let words: Vec<String> = said().split_whitespace().map(str::to_owned).collect();
+    assert_eq!(words, ["0", "0", &user.id.to_string(), "1", "usable"]);
+    assert!(keel(&["state", &id]).ok().stdout.contains("running"));
+    assert_eq!(keel(&["exec", &id, "id", "-u"]).ok().stdout, "0\n");
+    keel(&["pause", &id]).refused().says(&["no cgroup of its own"]);
+    keel(&["kill", &id, "KILL"]).ok();
+    keel(&["delete", "--force", &id]).ok();
+    keel(&["state", &id]).refused().says(&["does not exist"]);
+}
+
+#[test]
+fn limits_that_nobody_can_set_for_the_user_are_refused() {
+    let needs = [Need::Keel, Need::Program("unshare"), Need::Controller("pids")];
+    let Some(scene) = Scene::needing(&needs) else { return };
+    let Some(user) = User::anybody(&scene) else {
+        return integration::skip("a user without privileges cannot make namespaces here");
+    };
+    let bundle = owned(&scene, user).set("/linux/resources", json!({ "pids": { "limit": 9 } }));
+    let before = scene.snapshot();
+    for bundle in [bundle.clone(), bundle.unset("/linux/cgroupsPath")] {
+        let outcome = user.call(scene.verb("run", &[], &bundle, &scene.id())).run();
+        outcome.refused().says(&["permission denied", "may not make a cgroup"]);
+        before.assert_same();
+    }
+}
+
+#[test]
+fn a_container_in_a_delegated_cgroup_has_its_limits_through_every_verb() {
+    let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
+    let Some(user) = User::with_session() else {
+        return integration::skip("no user here whose systemd is up");
+    };
+    let delegated = Delegated::start(&scene, user);
+    let id = scene.id();
+    let resources = json!({
+        "pids": { "limit": 33 }, "memory": { "limit": 67_108_864 },
+        "cpu": { "quota": 50_000, "cpus": "0" }
+    });
+    let bundle = owned(&scene, user)
+        .namespace("cgroup", None)
+        .set("/linux/cgroupsPath", format!("{}/{id}", delegated.cgroup))
+        .set("/linux/resources", resources)
+        .sleeping();
+    let service = |what: &str, call| user.service(&format!("{id}-{what}"), call).run();
+    let keel = |words: &[&str]| service(words[0], scene.keel(words));
+    service("run", scene.verb("run", &["--detach"], &bundle, &id)).ok();
+    let files = ["pids.max", "memory.max", "cpu.max", "cpuset.cpus"];
+    let paths = files.map(|file| format!("/sys/fs/cgroup/{file}"));
+    let tell = [["exec", &id, "cat"].as_slice(), &paths.each_ref().map(String::as_str)].concat();
+    assert_eq!(keel(&tell).ok().stdout, "33\n67108864\n50000 100000\n0\n");
+    keel(&["pause", &id]).ok();
+    assert!(keel(&["state", &id]).ok().stdout.contains("\"paused\""));
+    keel(&["resume", &id]).ok();
+    keel(&["update", "--pids-limit", "44", "--memory", "128m", &id]).ok();
+    assert_eq!(keel(&tell).ok().stdout, "44\n134217728\n50000 100000\n0\n");
+    keel(&["kill", &id, "KILL"]).ok();
+    keel(&["delete", "--force", &id]).ok();
+    keel(&["state", &id]).refused().says(&["does not exist"]);
+}
+
+#[test]
+fn a_container_without_a_cgroup_namespace_sees_the_cgroups_of_the_host() {
+    let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
+    let Some(user) = User::with_session() else {
+        return integration::skip("no user here whose systemd is up");
+    };
+    let id = scene.id();
+    let script = "cat /proc/self/cgroup; mkdir /sys/fs/cgroup/x || ls -d /sys/fs/cgroup/user.slice";
+    let bundle = owned(&scene, user).unset("/linux/cgroupsPath").sh(script);
+    let outcome = user.service(&format!("{id}-run"), scene.verb("run", &[], &bundle, &id)).run();
+    let (own, seen) = outcome.stdout.split_once('\n').expect("two lines");
+    assert!(own.ends_with(&format!("/app.slice/{id}")), "{outcome:?}");
+    assert_eq!(seen, "/sys/fs/cgroup/user.slice\n", "{outcome:?}");
+}
