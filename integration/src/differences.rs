@@ -39,7 +39,6 @@ const TABLE: &[(Kind, &str, &str)] = &[
     (Kind::Crun, "ps::the_table_has_the_heading_and_the_rows_of_the_container", "it does not call ps"),
     (Kind::Crun, "ps::what_ps_cannot_tell_is_an_error", "it does not call ps"),
     (Kind::Crun, "ps::without_the_hosts_ps_there_is_no_table", "it does not call ps"),
-    (Kind::Runc, "bad_input::a_seccomp_profile_is_refused_since_it_cannot_be_applied", "it applies the profile"),
     (Kind::Runc, "bad_input::a_zero_byte_in_a_string_is_refused", "it cuts the string there"),
     (Kind::Runc, "bad_input::preserved_descriptors_that_are_not_open_are_refused", "it takes its own descriptors for the caller's"),
     (Kind::Runc, "bad_input::what_contradicts_itself_in_small_print_is_refused", "it ignores these"),

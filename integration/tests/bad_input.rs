@@ -198,14 +198,6 @@ fn what_contradicts_itself_in_small_print_is_refused() {
 }
 
 #[test]
-fn a_seccomp_profile_is_refused_since_it_cannot_be_applied() {
-    let Some(scene) = Scene::begin() else { return };
-    let profile = json!({ "defaultAction": "SCMP_ACT_ALLOW" });
-    let outcome = scene.refused(&scene.bundle().set("/linux/seccomp", profile));
-    outcome.says(&["seccomp"]);
-}
-
-#[test]
 fn ids_that_could_leave_the_state_root_are_refused_by_every_command() {
     let Some(scene) = Scene::begin() else { return };
     let before = scene.snapshot();

@@ -5,7 +5,8 @@
 //! `tests/features.rs` compiles a configuration for each of its statements.
 
 use crate::container::OCI_VERSION;
-use crate::features::{capabilities, hooks, mount_options, namespaces, refused};
+use crate::features::{capabilities, hooks, mount_options, namespaces, refused, seccomp};
+use crate::seccomp::{ARCHITECTURES, FLAGS, OPERATORS};
 use crate::spec::{
     CgroupFeatures, Enabled, Features, Hooks, IntelRdtFeatures, LinuxFeatures, MountExtensions,
     SeccompFeatures,
@@ -44,8 +45,12 @@ fn linux() -> LinuxFeatures {
             rdma: true,
         },
         seccomp: SeccompFeatures {
-            enabled: refused::can_apply("/linux/seccomp"),
-            ..SeccompFeatures::default()
+            enabled: true,
+            actions: sorted(seccomp::supported_actions().map(str::to_owned)),
+            operators: sorted(OPERATORS.iter().map(|(name, _)| (*name).to_owned())),
+            archs: sorted(ARCHITECTURES.iter().map(|name| (*name).to_owned())),
+            known_flags: sorted(FLAGS.iter().map(|(name, _)| (*name).to_owned())),
+            supported_flags: sorted(FLAGS.iter().map(|(name, _)| (*name).to_owned())),
         },
         apparmor: if_applied(&["/process/apparmorProfile"]),
         selinux: if_applied(&["/process/selinuxLabel", "/linux/mountLabel"]),

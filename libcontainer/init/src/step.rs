@@ -223,7 +223,7 @@ steps! {
     /// Changes the working directory; makes it when missing. `early` is the attempt before the user
     /// is switched, which may fail for lack of permission.
     WorkingDir { path: Str, create: bool, early: bool }
-    /// Looks HOME up in the container's /etc/passwd, for the environment at [`Step::Exec`].
+    /// Looks HOME up in the container's /etc/passwd, for the environment at [`Step::Ready`].
     Home { uid: u32 }
     /// umask(2).
     Umask { mask: u32 }
@@ -251,8 +251,11 @@ steps! {
     Seccomp { program: Numbers, flags: u32 }
     /// Everything is done, and there is no program to execute: init ends.
     Finish {}
-    /// execve(2) of the found program. HOME comes from [`Step::Home`], and `listen` adds LISTEN_PID.
-    Exec { args: List, env: List, home: bool, listen: bool }
+    /// Makes arguments and environment ready, and says that only a fault can follow. HOME comes from
+    /// [`Step::Home`], and `listen` adds LISTEN_PID.
+    Ready { args: List, env: List, home: bool, listen: bool }
+    /// execve(2) of the found program.
+    Exec {}
 }
 
 #[cfg(test)]

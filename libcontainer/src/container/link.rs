@@ -104,7 +104,7 @@ fn program_sentence(plan: &Plan, entry: &Entry, errno: i32) -> Option<String> {
             Some(format!("exec: \"{program}\": stat {program}: {text}"))
         }
         Action::Init(Step::FindProgram { .. }) => Some(format!("exec: \"{program}\": {text}")),
-        Action::Init(Step::Exec { .. }) => Some(format!("exec {program}: {text}")),
+        Action::Init(Step::Exec {}) => Some(format!("exec {program}: {text}")),
         _ => None,
     }
 }

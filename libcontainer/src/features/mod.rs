@@ -16,7 +16,7 @@
 //! | `masked_paths` | `/linux/maskedPaths`, `/linux/readonlyPaths` | Mask, ReadonlyPath | mount_setattr(2) |
 //! | `sysctl` | `/linux/sysctl` | Sysctl | proc(5) |
 //! | `cgroup`, `cgroup_sheet`, `cgroup_entry`, `resources_v1`, `resources_v2`, `resources_update`, `cgroup_devices`, `systemd` | `/linux/resources`, `/linux/cgroupsPath` | StartScope, MakeCgroups, LimitCgroups, EnterCgroups | cgroups(7) |
-//! | `process` | `/process` args, env, cwd, umask | WorkingDir, Home, FindProgram, Exec | execve(2) |
+//! | `process` | `/process` args, env, cwd, umask | WorkingDir, Home, FindProgram, Ready, Exec | execve(2) |
 //! | `user` | `/process/user` | User, StdioOwner, Umask | setresuid(2) |
 //! | `capabilities` | `/process/capabilities` | BoundingSet, Capabilities, NoNewPrivileges | capabilities(7) |
 //! | `limits` | `/process/rlimits`, `/process/oomScoreAdj` | RaiseLimit, Limit, OomScore | prlimit(2) |

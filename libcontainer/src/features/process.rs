@@ -150,15 +150,20 @@ pub fn find_home(config: &Config, steps: &mut Steps) {
     }
 }
 
-/// The end of every plan.
-pub fn exec(config: &Config, steps: &mut Steps) {
+/// All that is left to do before the program is executed.
+pub fn get_ready(config: &Config, steps: &mut Steps) {
     let process = &config.process;
     let umask = process.umask.map_or(Step::CallersUmask {}, |mask| Step::Umask { mask });
     steps.init("/process/user/umask", umask);
     let args = steps.list("/process/args", &process.args);
     let env = steps.list("/process/env", &process.env);
-    let step = Step::Exec { args, env, home: process.find_home, listen: process.listen };
+    let step = Step::Ready { args, env, home: process.find_home, listen: process.listen };
     steps.init("/process/args", step);
+}
+
+/// The end of every plan.
+pub fn exec(steps: &mut Steps) {
+    steps.init("/process/args", Step::Exec {});
 }
 
 #[cfg(test)]

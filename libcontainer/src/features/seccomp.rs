@@ -14,6 +14,11 @@ use crate::steps::Steps;
 
 const POINTER: &str = "/linux/seccomp";
 
+/// The actions that a profile may name. A listener cannot be asked yet.
+pub fn supported_actions() -> impl Iterator<Item = &'static str> {
+    seccomp::ACTIONS.iter().map(|(name, _)| *name).filter(|name| *name != "SCMP_ACT_NOTIFY")
+}
+
 /// Compiles the profile.
 pub fn check(cx: &mut Context<'_>) -> Option<SeccompFilter> {
     let profile = cx.linux.seccomp.as_ref()?;

@@ -93,7 +93,7 @@ impl Walk {
             matches!(step, Step::PivotRoot {} | Step::MoveRoot {} | Step::ChangeRoot {});
         self.user_switched |= matches!(step, Step::User { .. });
         self.awaits_start = matches!(step, Step::AwaitStart { .. });
-        self.executed = matches!(step, Step::Exec { .. } | Step::Finish {});
+        self.executed = matches!(step, Step::Exec {} | Step::Finish {});
         Ok(())
     }
 }

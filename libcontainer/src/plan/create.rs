@@ -297,7 +297,8 @@ impl<'a> Create<'a> {
         hooks::inside(config, s, "startContainer", state);
         descriptors::place(config, s, self.opened.preserved);
         limits::set(config, s);
+        process::get_ready(config, s);
         seccomp::load(config, s);
-        process::exec(config, s);
+        process::exec(s);
     }
 }

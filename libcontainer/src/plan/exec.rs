@@ -71,8 +71,9 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     console::control(config, s);
     descriptors::place(config, s, preserved);
     limits::set(config, s);
+    process::get_ready(config, s);
     seccomp::load(config, s);
-    process::exec(config, s);
+    process::exec(s);
     steps
 }
 

@@ -369,7 +369,8 @@ impl<'a> Words<'a> {
             Step::PlaceDescriptors { count, .. } => {
                 format!("keep descriptors 3 to {} and no other", count + 2)
             }
-            Step::Exec { args, .. } => format!("execute {}", self.items(args).join(" ")),
+            Step::Ready { .. } => "get the arguments and the environment ready".to_owned(),
+            Step::Exec {} => format!("execute {}", self.plan.config.process.args.join(" ")),
             _ => step.name().to_owned(),
         }
     }

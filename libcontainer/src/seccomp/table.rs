@@ -35,7 +35,7 @@ impl Table {
             return Some(*number);
         }
         let of_line = |line: &&str| line.split(' ').next().unwrap_or_default().cmp(name);
-        let line = self.lines[self.lines.binary_search_by(|line| of_line(&line)).ok()?];
+        let line = self.lines[self.lines.binary_search_by(of_line).ok()?];
         let mut numbers = line.split(' ').skip(1);
         let common = line.split(' ').count() == 2;
         let text = if common { numbers.next() } else { numbers.nth(arch.column) };

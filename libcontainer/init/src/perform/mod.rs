@@ -50,6 +50,9 @@ struct Init {
     home: home::Home,
     /// The program that [`Step::FindProgram`] found.
     program: Option<&'static CStr>,
+    /// Its arguments and environment, made ready by [`Step::Ready`].
+    ready: Option<(program::Pointers, program::Pointers)>,
+    listen_pid: Option<program::ListenPid>,
     working_dir_set: bool,
     /// The umask init was started with.
     callers_umask: u32,
@@ -89,6 +92,8 @@ pub fn main() -> ! {
         masks: mounts::Masks::default(),
         home: home::Home::default(),
         program: None,
+        ready: None,
+        listen_pid: None,
         working_dir_set: false,
         // Modes of what init makes are the configuration's, whatever the caller's umask.
         callers_umask: process::set_umask(0).unwrap_or(0o022),
@@ -190,7 +195,8 @@ impl Init {
             Step::Seccomp { program, flags } => self.load_filter(program, flags),
             Step::Finish {} => process::exit(0),
             Step::PlaceDescriptors { first, count } => self.place_descriptors(first, count),
-            Step::Exec { args, env, home, listen } => self.exec(args, env, home, listen),
+            Step::Ready { args, env, home, listen } => self.get_ready(args, env, home, listen),
+            Step::Exec {} => self.exec(),
         }
     }
 

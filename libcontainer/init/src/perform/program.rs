@@ -80,21 +80,27 @@ impl Init {
         Ok(file::close_from_at_exec(above as u32)?)
     }
 
-    pub(super) fn exec(&mut self, args: List, env: List, home: bool, listen: bool) -> Done {
-        let program = self.program.ok_or(Cause::Refused(Refusal::BadPlan))?;
-        let argv = Pointers::new(self, args, 0)?;
+    /// Everything that takes a system call, as a filter may forbid them from here on.
+    pub(super) fn get_ready(&mut self, args: List, env: List, home: bool, listen: bool) -> Done {
+        let args = Pointers::new(self, args, 0)?;
         let mut env = Pointers::new(self, env, 2)?;
-        let listen_pid = listen.then(|| ListenPid::new(process::id()));
         if home {
             env.push(self.home.as_c_str());
         }
-        if let Some(text) = &listen_pid {
-            env.push(text.as_c_str());
+        if listen {
+            env.push(self.listen_pid.insert(ListenPid::new(process::id())).as_c_str());
         }
+        self.ready = Some((args, env));
         unblock_signals()?;
         // What follows can only be a fault, or the end of the stream: the program runs.
-        self.tell(&Message::Arrived, &[])?;
-        Err(Cause::Call(exec::exec(program, argv.as_slice(), env.as_slice())))
+        self.tell(&Message::Arrived, &[])
+    }
+
+    pub(super) fn exec(&mut self) -> Done {
+        let bad = Cause::Refused(Refusal::BadPlan);
+        let program = self.program.ok_or(bad)?;
+        let (args, env) = self.ready.as_ref().ok_or(bad)?;
+        Err(Cause::Call(exec::exec(program, args.as_slice(), env.as_slice())))
     }
 }
 
@@ -146,7 +152,7 @@ impl Pointers {
 }
 
 /// `LISTEN_PID=<pid>`, sd_listen_fds(3): only init knows its pid inside the container.
-struct ListenPid([u8; 24]);
+pub(super) struct ListenPid([u8; 24]);
 
 impl ListenPid {
     fn new(pid: i32) -> Self {

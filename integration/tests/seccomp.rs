@@ -1,0 +1,260 @@
+//! Filters of system calls, with effects that a container sees.
+
+use std::fs;
+
+use integration::{Bundle, Need, Scene};
+use serde_json::{Value, json};
+
+/// A profile that allows all but these rules.
+fn all_but(rules: Value) -> Value {
+    json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules })
+}
+
+fn with(bundle: Bundle, profile: Value) -> Bundle {
+    bundle.set("/linux/seccomp", profile)
+}
+
+fn rule(names: &[&str], action: &str) -> Value {
+    json!({ "names": names, "action": action })
+}
+
+/// The line of a status file.
+fn line<'a>(status: &'a str, key: &str) -> &'a str {
+    let found = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    found.unwrap_or_else(|| panic!("no {key} in {status}")).trim()
+}
+
+#[test]
+fn a_call_that_is_forbidden_fails_with_the_errno_of_the_rule() {
+    let Some(scene) = Scene::begin() else { return };
+    let errno = json!([{
+        "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28,
+    }]);
+    let script = "mkdir /tmp/x 2>&1; chmod 700 /tmp && echo others work";
+    let bundle = scene.bundle().writable().sh(script);
+    let said = scene.output(&with(bundle, all_but(errno)));
+    assert!(said.contains("No space left") && said.ends_with("others work\n"), "{said}");
+}
+
+#[test]
+fn a_call_may_end_the_program() {
+    let Some(scene) = Scene::begin() else { return };
+    for action in
+        ["SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP"]
+    {
+        let profile = all_but(json!([rule(&["sethostname"], action)]));
+        let bundle = with(scene.bundle().args(["hostname", "other"]), profile);
+        // SIGSYS
+        scene.run(&bundle).exits(128 + 31);
+    }
+}
+
+#[test]
+fn only_what_is_listed_is_allowed() {
+    let Some(scene) = Scene::begin() else { return };
+    // What busybox needs to start, to read a file and to write it.
+    let allowed = [
+        "access",
+        "arch_prctl",
+        "brk",
+        "close",
+        "dup2",
+        "execve",
+        "exit",
+        "exit_group",
+        "fcntl",
+        "fstat",
+        "getcwd",
+        "getegid",
+        "geteuid",
+        "getgid",
+        "getpid",
+        "getppid",
+        "getrandom",
+        "getuid",
+        "ioctl",
+        "lseek",
+        "mmap",
+        "mprotect",
+        "munmap",
+        "newfstatat",
+        "open",
+        "openat",
+        "poll",
+        "prctl",
+        "prlimit64",
+        "read",
+        "readlink",
+        "readlinkat",
+        "readv",
+        "rseq",
+        "rt_sigaction",
+        "rt_sigprocmask",
+        "rt_sigreturn",
+        "sendfile",
+        "set_robust_list",
+        "set_tid_address",
+        "setgid",
+        "setuid",
+        "sigaltstack",
+        "stat",
+        "statx",
+        "uname",
+        "write",
+        "writev",
+        "fstatat64",
+        "faccessat",
+        "faccessat2",
+        "copy_file_range",
+        "futex",
+    ];
+    let profile = json!({
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "syscalls": [rule(&allowed, "SCMP_ACT_ALLOW")],
+    });
+    let bundle = scene.bundle();
+    bundle.file("greeting", "hello\n");
+    let run = |args: &[&str]| scene.run(&with(bundle.clone().args(args), profile.clone()));
+    assert_eq!(run(&["cat", "/greeting"]).ok().stdout, "hello\n");
+    let outcome = run(&["hostname", "other"]);
+    assert!(outcome.stderr.contains("not permitted") && outcome.code() != Some(0), "{outcome:?}");
+}
+
+#[test]
+fn arguments_are_looked_at() {
+    let Some(scene) = Scene::begin() else { return };
+    // SIGUSR1 may not be sent, other signals may.
+    let profile = all_but(json!([{
+        "names": ["kill"],
+        "action": "SCMP_ACT_ERRNO",
+        "errnoRet": 13,
+        "args": [{ "index": 1, "value": 10, "op": "SCMP_CMP_EQ" }],
+    }]));
+    let script = "kill -USR1 $$ 2>&1; kill -0 $$ && echo others work";
+    let said = scene.output(&with(scene.bundle().sh(script), profile));
+    assert!(said.contains("ermission denied") && said.ends_with("others work\n"), "{said}");
+}
+
+#[test]
+fn the_filter_is_there_in_every_combination_of_user_privileges_and_capabilities() {
+    let Some(scene) = Scene::begin() else { return };
+    for (no_new_privileges, uid, capabilities) in [
+        (false, 0, &["CAP_KILL"][..]),
+        (false, 0, &[]),
+        (false, 1000, &["CAP_KILL"]),
+        (false, 1000, &[]),
+        (true, 0, &["CAP_KILL"]),
+        (true, 0, &[]),
+        (true, 1000, &["CAP_KILL"]),
+        (true, 1000, &[]),
+    ] {
+        let bundle = scene
+            .bundle()
+            .set("/process/noNewPrivileges", no_new_privileges)
+            .set("/process/user/uid", uid)
+            .capabilities(capabilities)
+            .sleeping();
+        let profile = all_but(json!([rule(&["chroot"], "SCMP_ACT_ERRNO")]));
+        let container = scene.start(&with(bundle, profile));
+        let case = format!("{no_new_privileges} {uid} {capabilities:?}");
+        let exec = scene.keel(["exec", container.id(), "cat", "/proc/self/status"]).run().ok();
+        let first = fs::read_to_string(format!("/proc/{}/status", container.pid()));
+        for status in [exec.stdout, first.expect("the status")] {
+            assert_eq!(line(&status, "Seccomp"), "2", "{case}");
+            let expected = if no_new_privileges { "1" } else { "0" };
+            assert_eq!(line(&status, "NoNewPrivs"), expected, "{case}");
+            // CAP_SYS_ADMIN, which loading needs, is in none of the sets.
+            let kill = if capabilities.is_empty() { 0 } else { 1 << 5 };
+            for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+                let held = u64::from_str_radix(line(&status, set), 16).expect("a set");
+                assert_eq!(held & !kill, 0, "{case} {set}");
+            }
+        }
+        container.end();
+    }
+}
+
+#[test]
+fn a_profile_may_forbid_what_setting_up_a_container_needs() {
+    let Some(scene) = Scene::begin() else { return };
+    let needed = [
+        "mount",
+        "umount2",
+        "pivot_root",
+        "setns",
+        "unshare",
+        "clone3",
+        "openat2",
+        "fsopen",
+        "fsmount",
+        "fsconfig",
+        "move_mount",
+        "open_tree",
+        "mount_setattr",
+        "capset",
+        "capget",
+        "setresuid",
+        "setresgid",
+        "setgroups",
+        "prctl",
+        "seccomp",
+        "sendmsg",
+        "recvmsg",
+        "socket",
+        "accept4",
+        "close_range",
+        "keyctl",
+        "sethostname",
+        "mknodat",
+        "setrlimit",
+        "setsid",
+        "memfd_create",
+        "waitid",
+        "execveat",
+    ];
+    for no_new_privileges in [true, false] {
+        let profile = all_but(json!([rule(&needed, "SCMP_ACT_ERRNO")]));
+        let bundle = scene
+            .bundle()
+            .set("/process/noNewPrivileges", no_new_privileges)
+            .set("/process/user/uid", 1000)
+            .hook("startContainer", "true");
+        let container = scene.start(&with(bundle.sleeping(), profile));
+        let said = scene.keel(["exec", container.id(), "echo", "hello"]).run().ok().stdout;
+        assert_eq!(said, "hello\n");
+        container.end();
+    }
+}
+
+#[test]
+fn the_profiles_of_engines_let_usual_programs_run() {
+    let Some(scene) = Scene::begin() else { return };
+    for engine in ["docker", "podman", "cri", "docker-buildkit"] {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../libcontainer/tests/spec/engines/");
+        let Ok(text) = fs::read_to_string(format!("{path}{engine}.json")) else {
+            return integration::skip("the recorded configurations are not here");
+        };
+        let config: Value = serde_json::from_str(&text).expect("JSON");
+        let profile = config.pointer("/linux/seccomp").expect("a profile").clone();
+        let script = "ls / >/dev/null; (echo a; echo b) | sort -r; sleep 0; id -u; \
+                      unshare -m true 2>&1 | grep -c ermitted; mount -t tmpfs x /tmp 2>&1 | wc -l";
+        let said = scene.output(&with(scene.bundle().sh(script), profile));
+        assert_eq!(said, "b\na\n0\n1\n1\n", "{engine}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_profile_is_told_with_pointers_and_nothing_is_made() {
+    let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
+    for (profile, pointer) in [
+        (json!({ "defaultAction": "SCMP_ACT_MOON" }), "/linux/seccomp/defaultAction"),
+        (json!({ "defaultAction": "SCMP_ACT_NOTIFY" }), "/linux/seccomp"),
+        (
+            all_but(json!([{ "names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5000 }])),
+            "/linux/seccomp/syscalls/0/errnoRet",
+        ),
+        (json!({ "defaultAction": "SCMP_ACT_ALLOW", "flags": ["MOON"] }), "/linux/seccomp/flags/0"),
+    ] {
+        scene.refused(&with(scene.bundle(), profile)).says(&[pointer]);
+    }
+}
