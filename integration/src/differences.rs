@@ -59,6 +59,8 @@ const TABLE: &[(Kind, &str, &str)] = &[
     (Kind::Crun, "same_id::a_runtime_killed_in_a_hook_leaves_nothing_even_without_cgroups", "its first process waits for the hook"),
     (Kind::Runc, "same_id::commands_at_random_on_one_id_leave_nothing", "it locks nothing"),
     (Kind::Crun, "same_id::commands_at_random_on_one_id_leave_nothing", "it locks nothing"),
+    (Kind::Runc, "seccomp::a_profile_may_forbid_what_setting_up_a_container_needs", "it goes on to set up the container under the profile"),
+    (Kind::Runc, "seccomp::only_what_is_listed_is_allowed", "the profile must allow what it does after loading it"),
     (Kind::Runc, "process::the_file_creation_mask_is_the_callers_unless_the_configuration_sets_it", "it sets 0022"),
     (Kind::Crun, "process::the_file_creation_mask_is_the_callers_unless_the_configuration_sets_it", "it sets 0022"),
     (Kind::Runc, "hostname::the_domain_name_is_set_inside", "runc knows it from 1.2 on"),

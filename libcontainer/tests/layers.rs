@@ -32,7 +32,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("task", &["config", "host", "spec"]),
     ("steps", &["error", "task"]),
     ("features", &["config", "error", "host", "id", "options", "seccomp", "spec", "steps", "task"]),
-    ("features_document", &["container", "features", "spec"]),
+    ("features_document", &["container", "features", "seccomp", "spec"]),
     (
         "plan",
         &[

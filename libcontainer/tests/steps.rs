@@ -9,6 +9,8 @@
 mod bundle;
 #[path = "steps/cases.rs"]
 mod cases;
+#[path = "steps/later.rs"]
+mod later;
 #[path = "steps/scene.rs"]
 mod scene;
 
@@ -109,6 +111,7 @@ cases![
     a_caller_without_privileges_leaves_the_copying_of_mounts_to_init,
     a_process_that_is_added_ends_up_on_the_cpus_it_asks_for,
     a_mount_that_is_added_can_be_removed,
+    a_filter_of_system_calls_is_there,
 ];
 
 /// Steps that no case performs on a machine like this one, and why.

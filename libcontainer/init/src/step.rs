@@ -225,10 +225,8 @@ steps! {
     WorkingDir { path: Str, create: bool, early: bool }
     /// Looks HOME up in the container's /etc/passwd, for the environment at [`Step::Ready`].
     Home { uid: u32 }
-    /// umask(2).
-    Umask { mask: u32 }
-    /// umask(2) as the caller of the runtime had it.
-    CallersUmask {}
+    /// umask(2); the mask is ignored where it is to be that of the runtime's caller.
+    Umask { mask: u32, callers: bool }
     /// Drops all but these capabilities from the bounding set.
     BoundingSet { keep: u64 }
     /// Switches groups, group and user, keeping permitted capabilities. `groups_denied` is set where

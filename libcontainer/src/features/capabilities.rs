@@ -3,7 +3,7 @@
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::namespace::NEWUSER;
 
-use super::{Context, seccomp};
+use super::Context;
 use crate::config::{Capabilities, Config, Namespaces};
 use crate::steps::Steps;
 
@@ -120,7 +120,9 @@ pub fn set_rest(config: &Config, steps: &mut Steps) {
     const ADMIN: u64 = 1 << 21;
     let Capabilities { effective, permitted, inheritable, ambient, .. } =
         config.process.capabilities;
-    let kept = if seccomp::needs_privilege(config) { ADMIN } else { 0 };
+    // Without no_new_privs a filter is loaded by who has it; the program does not get it.
+    let loads = config.seccomp.is_some() && !config.process.no_new_privileges;
+    let kept = if loads { ADMIN } else { 0 };
     let (effective, permitted) = (effective | kept, permitted | kept);
     let step = Step::Capabilities { effective, permitted, inheritable, ambient };
     steps.init("/process/capabilities", step);

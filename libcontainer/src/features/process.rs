@@ -153,8 +153,8 @@ pub fn find_home(config: &Config, steps: &mut Steps) {
 /// All that is left to do before the program is executed.
 pub fn get_ready(config: &Config, steps: &mut Steps) {
     let process = &config.process;
-    let umask = process.umask.map_or(Step::CallersUmask {}, |mask| Step::Umask { mask });
-    steps.init("/process/user/umask", umask);
+    let (mask, callers) = (process.umask.unwrap_or(0), process.umask.is_none());
+    steps.init("/process/user/umask", Step::Umask { mask, callers });
     let args = steps.list("/process/args", &process.args);
     let env = steps.list("/process/env", &process.env);
     let step = Step::Ready { args, env, home: process.find_home, listen: process.listen };

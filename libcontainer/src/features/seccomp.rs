@@ -34,11 +34,6 @@ pub fn check(cx: &mut Context<'_>) -> Option<SeccompFilter> {
     Some(SeccompFilter { program: filter.program, flags: filter.flags })
 }
 
-/// Whether init needs CAP_SYS_ADMIN up to the end.
-pub fn needs_privilege(config: &Config) -> bool {
-    config.seccomp.is_some() && !config.process.no_new_privileges
-}
-
 /// Init loads it.
 pub fn load(config: &Config, steps: &mut Steps) {
     if let Some(SeccompFilter { program, flags }) = &config.seccomp {

@@ -244,8 +244,8 @@ impl<'a> Words<'a> {
                 format!("set /proc/{} to {}", self.str(path), self.str(value).escape_default())
             }
             Step::Close { .. } => "close what is not needed any more".to_owned(),
-            Step::Umask { mask } => format!("set the umask to {mask:04o}"),
-            Step::CallersUmask {} => "set the umask to the caller's".to_owned(),
+            Step::Umask { callers: true, .. } => "set the umask to the caller's".to_owned(),
+            Step::Umask { mask, .. } => format!("set the umask to {mask:04o}"),
             Step::Home { uid } => format!("look up the home directory of user {uid}"),
             Step::EnterCgroups { count, .. } => format!("enter {count} cgroups"),
             Step::Hook { path, .. } => format!("run the hook {}", self.str(path)),

@@ -6,11 +6,12 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use libcontainer::spec::{ConsoleSize, CpuAffinity, Hook, IdMapping, Spec};
+use libcontainer::spec::{ConsoleSize, Hook, IdMapping, Spec};
 use libcontainer::{Attachments, CgroupManager, Console, Options};
 use libcontainer_init::sys::caps;
 
-use crate::scene::{HostMount, Made, Scene, Steps, linux, mount, namespace, process};
+pub(crate) use crate::later::*;
+use crate::scene::{HostMount, Scene, Steps, linux, mount, namespace, process};
 
 /// The first id of the user namespaces here, on the host.
 const FIRST_ID: u32 = 100_000;
@@ -20,7 +21,7 @@ fn host(path: &str) -> String {
 }
 
 /// The fields of the line of a mount table that tells of a mount point.
-fn mounted<'a>(table: &'a str, point: &str) -> Vec<&'a str> {
+pub(crate) fn mounted<'a>(table: &'a str, point: &str) -> Vec<&'a str> {
     let mut fields = table.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let found = fields.rfind(|fields| fields.get(4) == Some(&point));
     found.unwrap_or_else(|| panic!("nothing is mounted on {point}: {table}"))
@@ -465,35 +466,4 @@ pub(crate) fn a_caller_without_privileges_leaves_the_copying_of_mounts_to_init(
     assert_eq!(done.output, "of the host\n0\nnull\n");
     assert!(done.steps.contains("OpenTree"), "the runtime copied the mounts itself");
     done.steps
-}
-
-/// A container that is there until it is killed.
-fn sleeping(scene: &Scene) -> Made {
-    let spec = scene.spec("while sleep 1; do :; done");
-    let mut made = scene.create(&spec, &Options::default(), Attachments::default());
-    made.start();
-    made
-}
-
-pub(crate) fn a_process_that_is_added_ends_up_on_the_cpus_it_asks_for(scene: &Scene) -> Steps {
-    let mut made = sleeping(scene);
-    let mut process = scene.spec("grep Cpus_allowed_list /proc/self/status").process.unwrap();
-    let cpus = Some("0".to_owned());
-    process.exec_cpu_affinity = Some(CpuAffinity { initial: cpus.clone(), last: cpus });
-    made.exec(scene, process);
-    assert_eq!(made.output(), "Cpus_allowed_list:\t0\n");
-    made.end()
-}
-
-pub(crate) fn a_mount_that_is_added_can_be_removed(scene: &Scene) -> Steps {
-    let mut made = sleeping(scene);
-    let table = made.proc("mountinfo");
-    let before = fs::read_to_string(&table).unwrap();
-    let more = mount("tmpfs", "tmpfs", "/dev/more", &["noexec", "size=64k"]);
-    made.add_mount(scene, &more);
-    let during = fs::read_to_string(&table).unwrap();
-    assert!(mounted(&during, "/dev/more")[5].contains("noexec"), "{during}");
-    made.remove_mount(scene, &more);
-    assert_eq!(fs::read_to_string(&table).unwrap(), before);
-    made.end()
 }

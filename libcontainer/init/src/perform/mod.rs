@@ -176,8 +176,10 @@ impl Init {
             Step::CpuAffinity { mask } => self.set_affinity(mask),
             Step::WorkingDir { path, create, early } => self.working_dir(path, create, early),
             Step::Home { uid } => self.find_home(uid),
-            Step::Umask { mask } => Ok(process::set_umask(mask).map(drop)?),
-            Step::CallersUmask {} => Ok(process::set_umask(self.callers_umask).map(drop)?),
+            Step::Umask { mask, callers } => {
+                let mask = if callers { self.callers_umask } else { mask };
+                Ok(process::set_umask(mask).map(drop)?)
+            }
             Step::BoundingSet { keep } => Ok(crate::sys::caps::limit_bounding(keep)?),
             Step::User { uid, gid, groups, groups_denied } => {
                 self.switch_user(uid, gid, groups, groups_denied)

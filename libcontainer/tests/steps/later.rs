@@ -1,0 +1,59 @@
+//! The configurations whose steps come late: when the program is executed, and when the container is
+//! there already.
+
+use std::fs;
+
+use libcontainer::spec::{CpuAffinity, Seccomp, Syscall};
+use libcontainer::{Attachments, Options};
+
+use crate::cases::mounted;
+use crate::scene::{Made, Scene, Steps, linux, mount};
+
+/// A container that is there until it is killed.
+fn sleeping(scene: &Scene) -> Made {
+    let spec = scene.spec("while sleep 1; do :; done");
+    let mut made = scene.create(&spec, &Options::default(), Attachments::default());
+    made.start();
+    made
+}
+
+pub(crate) fn a_process_that_is_added_ends_up_on_the_cpus_it_asks_for(scene: &Scene) -> Steps {
+    let mut made = sleeping(scene);
+    let mut process = scene.spec("grep Cpus_allowed_list /proc/self/status").process.unwrap();
+    let cpus = Some("0".to_owned());
+    process.exec_cpu_affinity = Some(CpuAffinity { initial: cpus.clone(), last: cpus });
+    made.exec(scene, process);
+    assert_eq!(made.output(), "Cpus_allowed_list:\t0\n");
+    made.end()
+}
+
+pub(crate) fn a_mount_that_is_added_can_be_removed(scene: &Scene) -> Steps {
+    let mut made = sleeping(scene);
+    let table = made.proc("mountinfo");
+    let before = fs::read_to_string(&table).unwrap();
+    let more = mount("tmpfs", "tmpfs", "/dev/more", &["noexec", "size=64k"]);
+    made.add_mount(scene, &more);
+    let during = fs::read_to_string(&table).unwrap();
+    assert!(mounted(&during, "/dev/more")[5].contains("noexec"), "{during}");
+    made.remove_mount(scene, &more);
+    assert_eq!(fs::read_to_string(&table).unwrap(), before);
+    made.end()
+}
+
+pub(crate) fn a_filter_of_system_calls_is_there(scene: &Scene) -> Steps {
+    let mut spec = scene.spec("grep ^Seccomp: /proc/self/status; mkdir /dev/shm/x");
+    let rule = Syscall {
+        names: vec!["mkdir".into(), "mkdirat".into()],
+        action: "SCMP_ACT_ERRNO".into(),
+        errno_ret: Some(0), // done, and nothing is
+        ..Syscall::default()
+    };
+    linux(&mut spec).seccomp = Some(Seccomp {
+        default_action: "SCMP_ACT_ALLOW".into(),
+        syscalls: vec![rule],
+        ..Seccomp::default()
+    });
+    let done = scene.run(&spec);
+    assert_eq!(done.output, "Seccomp:\t2\n");
+    done.steps
+}
