@@ -18,7 +18,7 @@ use crate::skip::program;
 
 /// How long a call of the runtime may take before the test fails.
 pub fn patience() -> Duration {
-    scaled(Duration::from_secs(30))
+    scaled(Duration::from_secs(60))
 }
 
 /// A time that is enough on a usual machine, as often as the environment variable `KEEL_PATIENCE`
