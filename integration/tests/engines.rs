@@ -121,6 +121,14 @@ fn podman_runs_containers() {
     exec(&[name, "/no/such/program"]).run().exits(127);
     let seen = on_a_terminal(exec(&["-it", name, "sh", "-c", "tty; echo terminal-end"]));
     assert!(seen.contains("/dev/pts/"), "{seen}");
+    let inside = |words: &[&str]| exec(&[&[name], words].concat()).run().ok().stdout;
+    assert!(inside(&["grep", "Seccomp:", "/proc/self/status"]).contains('2'), "no profile");
+    assert!(podman.call(&["top", name, "hpid", "args"]).run().ok().stdout.contains("sleep 0.1"));
+    for (verb, status) in [("pause", "paused"), ("unpause", "running")] {
+        podman.call(&[verb, name]).run().ok();
+        let seen = podman.call(&["inspect", "--format", "{{.State.Status}}", name]).run().ok();
+        assert_eq!(seen.stdout.trim_end(), status, "{verb}");
+    }
     podman.call(&["stop", "--time", "5", name]).run().ok();
     let code = podman.call(&["inspect", "--format", "{{.State.ExitCode}}", name]).run().ok();
     assert_eq!(code.stdout, "9\n");
@@ -220,6 +228,19 @@ fn docker_runs_containers() {
     assert!(outcome.stdout.contains("no such file or directory"), "{outcome:?}");
     let seen = on_a_terminal(exec(&["-it", "detached", "sh", "-c", "tty; echo terminal-end"]));
     assert!(seen.contains("/dev/pts/"), "{seen}");
+    let status = exec(&["detached", "grep", "Seccomp:", "/proc/self/status"]).run().ok().stdout;
+    assert!(status.contains('2'), "no profile: {status}");
+    assert!(docker(&["top", "detached"]).run().ok().stdout.contains("sleep 0.1"));
+    for (verb, status) in [("pause", "paused"), ("unpause", "running")] {
+        docker(&[verb, "detached"]).run().ok();
+        let seen = docker(&["inspect", "--format", "{{.State.Status}}", "detached"]).run().ok();
+        assert_eq!(seen.stdout.trim_end(), status, "{verb}");
+    }
+    docker(&["update", "--pids-limit", "60", "detached"]).run().ok();
+    let limit = exec(&["detached", "cat", "/sys/fs/cgroup/pids/pids.max"]).run();
+    if limit.code() == Some(0) {
+        assert_eq!(limit.stdout, "60\n");
+    }
     docker(&["stop", "--time", "5", "detached"]).run().ok();
     let code = docker(&["inspect", "--format", "{{.State.ExitCode}}", "detached"]).run().ok();
     assert_eq!(code.stdout, "9\n");
