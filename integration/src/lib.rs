@@ -15,6 +15,7 @@
 //! that shares its code with what it tests proves nothing.
 #![deny(unsafe_code)]
 
+pub mod agent;
 pub mod bundle;
 pub mod cgroups;
 pub mod config;

@@ -248,7 +248,7 @@ fn what_is_wrong_with_a_profile_is_told_with_pointers_and_nothing_is_made() {
     let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
     for (profile, pointer) in [
         (json!({ "defaultAction": "SCMP_ACT_MOON" }), "/linux/seccomp/defaultAction"),
-        (json!({ "defaultAction": "SCMP_ACT_NOTIFY" }), "/linux/seccomp"),
+        (json!({ "defaultAction": "SCMP_ACT_NOTIFY" }), "/linux/seccomp/listenerPath"),
         (
             all_but(json!([{ "names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5000 }])),
             "/linux/seccomp/syscalls/0/errnoRet",
@@ -256,5 +256,19 @@ fn what_is_wrong_with_a_profile_is_told_with_pointers_and_nothing_is_made() {
         (json!({ "defaultAction": "SCMP_ACT_ALLOW", "flags": ["MOON"] }), "/linux/seccomp/flags/0"),
     ] {
         scene.refused(&with(scene.bundle(), profile)).says(&[pointer]);
+    }
+}
+
+#[test]
+fn a_profile_under_which_nothing_can_be_executed_ends_the_container() {
+    let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
+    // Neither the program nor a report of the failure, and with an errno not even the end: then
+    // SIGILL ends it, and otherwise SIGSYS.
+    for (action, signal) in [("SCMP_ACT_ERRNO", 4), ("SCMP_ACT_KILL_PROCESS", 31)] {
+        let profile = json!({
+            "defaultAction": action,
+            "syscalls": [rule(&["futex_waitv"], "SCMP_ACT_ALLOW")],
+        });
+        scene.run(&with(scene.bundle(), profile)).exits(128 + signal);
     }
 }

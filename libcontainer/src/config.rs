@@ -65,6 +65,17 @@ pub struct SeccompFilter {
     pub program: Vec<u32>,
     /// Flags of seccomp(2).
     pub flags: u32,
+    /// Who is asked about some calls.
+    pub listener: Option<Listener>,
+}
+
+/// Who is asked about system calls (config-linux.md, "The Container Process State").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// The socket on which it is told of the container.
+    pub path: PathBuf,
+    /// What it is told besides.
+    pub metadata: Option<String>,
 }
 
 /// The root file system.

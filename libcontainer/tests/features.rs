@@ -168,7 +168,11 @@ fn what_is_called_disabled_is_refused_and_what_is_enabled_is_not() {
     let memory_policy = !linux.memory_policy.modes.is_empty();
     for (enabled, pointer, value) in [
         (linux.seccomp.enabled, "/linux/seccomp", json!({ "defaultAction": "SCMP_ACT_ALLOW" })),
-        (false, "/linux/seccomp", json!({ "defaultAction": "SCMP_ACT_NOTIFY" })),
+        (
+            true,
+            "/linux/seccomp",
+            json!({ "defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": "/a" }),
+        ),
         (linux.apparmor.enabled, "/process/apparmorProfile", json!("unconfined")),
         (linux.selinux.enabled, "/process/selinuxLabel", json!("system_u:system_r:a_t:s0")),
         (linux.selinux.enabled, "/linux/mountLabel", json!("system_u:object_r:a_t:s0")),

@@ -17,6 +17,7 @@ const CONSOLE: u32 = 3;
 const FAULT: u32 = 4;
 const FORKED: u32 = 5;
 const NOTIFY_SOCKET: u32 = 6;
+const FILTER: u32 = 7;
 
 /// A step that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +102,9 @@ pub enum Message {
     Forked(i32),
     /// Init to whoever starts the container: the socket of its notifications is beside it.
     NotifySocket,
+    /// Init to whoever starts it: it is about to load a filter, whose listener will have this number
+    /// in its table. It goes on when the first byte of the file beside it is no longer 0.
+    Filter(i32),
     /// Init to runtime: a step failed, and init ends.
     Fault(Fault),
 }
@@ -116,6 +120,7 @@ impl Message {
             Self::Console => words[0] = CONSOLE,
             Self::NotifySocket => words[0] = NOTIFY_SOCKET,
             Self::Forked(pid) => words = [FORKED, *pid as u32, 0, 0],
+            Self::Filter(number) => words = [FILTER, *number as u32, 0, 0],
             Self::Fault(fault) => {
                 let (call, code) = match fault.cause {
                     Cause::Call(failure) => (failure.call as u32 + 1, failure.errno.0 as u32),
@@ -146,6 +151,7 @@ impl Message {
             CONSOLE => Some(Self::Console),
             NOTIFY_SOCKET => Some(Self::NotifySocket),
             FORKED => word(1).map(|pid| Self::Forked(pid as i32)),
+            FILTER => word(1).map(|number| Self::Filter(number as i32)),
             FAULT => {
                 let (call, code) = (word(2)?, word(3)?);
                 let cause = match call.checked_sub(1) {

@@ -245,8 +245,9 @@ steps! {
     Limit { resource: u32, soft: u64, hard: u64 }
     /// Makes the slots from `first` the descriptors 3, 4, … of the program.
     PlaceDescriptors { first: Slot, count: u32 }
-    /// seccomp(2): instructions of two words each, and flags. From here on every call is judged.
-    Seccomp { program: Numbers, flags: u32 }
+    /// seccomp(2): instructions of two words each, and flags. From here on every call is judged. With
+    /// a listener, init waits until whoever starts it has taken that.
+    Seccomp { program: Numbers, flags: u32, listener: bool }
     /// Everything is done, and there is no program to execute: init ends.
     Finish {}
     /// Makes arguments and environment ready, and says that only a fault can follow. HOME comes from

@@ -58,6 +58,7 @@ fn system_calls_have_the_kernels_numbers() {
             "open_tree" => libc::SYS_open_tree,
             "openat2" => libc::SYS_openat2,
             "pidfd_open" => libc::SYS_pidfd_open,
+            "pidfd_getfd" => libc::SYS_pidfd_getfd,
             "pidfd_send_signal" => libc::SYS_pidfd_send_signal,
             "pivot_root" => libc::SYS_pivot_root,
             "ppoll" => libc::SYS_ppoll,

@@ -80,7 +80,8 @@ impl Container {
         match walk_to_start(&mut execution, &plan.phases) {
             Ok(rest) => {
                 let due = rest.first().and_then(|meeting| meeting.release.clone());
-                Ok(Process::new(execution.launch, due.unwrap_or_default()))
+                let state = execution.listened_state()?;
+                Ok(Process::new(execution.launch, due.unwrap_or_default(), state))
             }
             Err(error) => {
                 execution.launch.kill_init();
@@ -145,6 +146,15 @@ impl Actor for Execution<'_> {
 }
 
 impl Execution<'_> {
+    /// The container's state, for a listener; nothing costs less where there is none.
+    fn listened_state(&self) -> Result<spec::State> {
+        let filter = self.launch.plan.config.seccomp.as_ref();
+        match filter.and_then(|filter| filter.listener.as_ref()) {
+            Some(_) => self.container.state(),
+            None => Ok(spec::State::default()),
+        }
+    }
+
     /// The container's cgroups, or the sub-cgroups that were asked for.
     fn cgroup(&mut self) -> Result<Option<&cgroup::Open>> {
         let Some(cgroup) = &self.container.record.cgroup else {

@@ -57,7 +57,7 @@ impl Container {
         Ok(reached)
     }
 
-    fn signal_init(&self, signal: Signal) -> Result<()> {
+    pub(super) fn signal_init(&self, signal: Signal) -> Result<()> {
         let gone = || Error::new(ErrorKind::State, "container not running");
         let pidfd = self.pidfd.as_ref().ok_or_else(gone)?;
         match pidfd::send_signal(pidfd.as_raw_fd(), signal.as_raw()) {

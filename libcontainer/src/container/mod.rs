@@ -13,6 +13,7 @@ mod hooks;
 mod kill;
 mod launch;
 mod link;
+mod listener;
 mod mappings;
 mod mounts;
 mod notify;

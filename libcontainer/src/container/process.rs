@@ -11,8 +11,9 @@ use libcontainer_init::wire::Slot;
 
 use super::launch::Launch;
 use super::link::{self, Said};
-use super::{Exit, Signal, Timeline, wait};
+use super::{Exit, Signal, Timeline, listener, wait};
 use crate::error::{Error, ErrorKind, Fault, Result, call};
+use crate::spec::State;
 
 /// Another process in a container, beside its first.
 #[derive(Debug)]
@@ -22,15 +23,17 @@ pub struct Process {
     pidfd: Option<OwnedFd>,
     /// What the last *go* hands over, until it is said.
     due: Option<Vec<Slot>>,
+    /// The container's state.
+    state: State,
 }
 
 impl Process {
-    pub(super) fn new(mut launch: Launch, due: Vec<Slot>) -> Self {
+    pub(super) fn new(mut launch: Launch, due: Vec<Slot>, state: State) -> Self {
         let (pid, pidfd) = match launch.init.take() {
             Some((pid, pidfd)) => (pid, Some(pidfd)),
             None => (0, None),
         };
-        Self { launch, pid, pidfd, due: Some(due) }
+        Self { launch, pid, pidfd, due: Some(due), state }
     }
 
     /// Lets it run its program.
@@ -54,6 +57,9 @@ impl Process {
         loop {
             match self.launch.link.listen()? {
                 Said::Message(Message::Arrived, _) => arrived = true,
+                Said::Message(Message::Filter(number), Some(gate)) => {
+                    self.pass_listener(number, &gate)?;
+                }
                 Said::Message(Message::Fault(fault), _) => {
                     return Err(link::fault(&self.launch.plan, &fault));
                 }
@@ -65,6 +71,15 @@ impl Process {
                 }
             }
         }
+    }
+
+    fn pass_listener(&self, number: i32, gate: &OwnedFd) -> Result<()> {
+        let filter = self.launch.plan.config.seccomp.as_ref();
+        let listener = filter.and_then(|filter| filter.listener.as_ref());
+        let (Some(listener), Some(init)) = (listener, &self.pidfd) else {
+            return Err(link::not_its_turn());
+        };
+        listener::pass(listener, init, self.pid, number, gate, self.state.clone())
     }
 
     /// Kills and collects it.

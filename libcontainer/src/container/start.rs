@@ -1,10 +1,13 @@
 //! Starting a created container: the word to init, and what it answers.
 
+use std::os::fd::OwnedFd;
+
 use nix::sys::socket::SockType;
 
 use super::link::{self, Link, Said};
+use super::listener;
 use super::status::Verb;
-use super::{Container, Status, hooks};
+use super::{Container, Signal, Status, hooks};
 use crate::error::{Error, ErrorKind, Result};
 use libcontainer_init::message::{Cause, Message};
 
@@ -45,6 +48,9 @@ impl Container {
                 Said::Message(Message::NotifySocket, Some(socket)) => {
                     self.notify_socket = Some(socket);
                 }
+                Said::Message(Message::Filter(number), Some(gate)) => {
+                    self.pass_listener(number, &gate)?;
+                }
                 Said::Message(Message::Fault(fault), _) => return Err(self.start_fault(&fault)),
                 Said::End if arrived => return Ok(()),
                 Said::End => {
@@ -53,6 +59,19 @@ impl Container {
                 Said::Message(..) => return Err(link::not_its_turn()),
             }
         }
+    }
+
+    /// The profile stands in the recorded configuration.
+    fn pass_listener(&self, number: i32, gate: &OwnedFd) -> Result<()> {
+        let plan = self.plan_again()?;
+        let listener = plan.config.seccomp.and_then(|filter| filter.listener);
+        let (Some(listener), Some(init)) = (listener, &self.pidfd) else {
+            return Err(link::not_its_turn());
+        };
+        let pid = self.record.init.map_or(0, |init| init.pid);
+        let passed = listener::pass(&listener, init, pid, number, gate, self.state()?);
+        // It would wait for a listener that does not come.
+        passed.inspect_err(|_| drop(self.signal_init(Signal::KILL)))
     }
 
     /// The plan that init performs is compiled again from the recorded configuration, to say in

@@ -8,36 +8,47 @@
 use libcontainer_init::step::Step;
 
 use super::Context;
-use crate::config::{Config, SeccompFilter};
+use crate::config::{Config, Listener, SeccompFilter};
 use crate::seccomp;
 use crate::steps::Steps;
 
 const POINTER: &str = "/linux/seccomp";
 
-/// The actions that a profile may name. A listener cannot be asked yet.
-pub fn supported_actions() -> impl Iterator<Item = &'static str> {
-    seccomp::ACTIONS.iter().map(|(name, _)| *name).filter(|name| *name != "SCMP_ACT_NOTIFY")
-}
-
 /// Compiles the profile.
 pub fn check(cx: &mut Context<'_>) -> Option<SeccompFilter> {
     let profile = cx.linux.seccomp.as_ref()?;
     let filter = seccomp::compile(profile, POINTER, &mut cx.faults)?;
-    if filter.notifies {
-        cx.fault(POINTER, "listeners (SCMP_ACT_NOTIFY) are not supported yet");
-        return None;
-    }
-    if profile.listener_path.is_some() {
-        let message = "the profile asks no listener (SCMP_ACT_NOTIFY), and so none is told";
-        cx.warn(format!("{POINTER}/listenerPath"), message);
-    }
-    Some(SeccompFilter { program: filter.program, flags: filter.flags })
+    let (path, metadata) = (profile.listener_path.clone(), profile.listener_metadata.clone());
+    let at = format!("{POINTER}/listenerPath");
+    let listener = match path.filter(|path| !path.is_empty()) {
+        Some(path) if filter.notifies => Some(Listener { path: path.into(), metadata }),
+        None if filter.notifies => {
+            cx.fault(at, "a profile that asks a listener (SCMP_ACT_NOTIFY) must say where it is");
+            return None;
+        }
+        Some(_) => {
+            cx.warn(at, "the profile asks no listener (SCMP_ACT_NOTIFY), and so none is told");
+            None
+        }
+        None => None,
+    };
+    let flags = flags(filter.flags, listener.is_some());
+    Some(SeccompFilter { program: filter.program, flags, listener })
+}
+
+/// The flags as the kernel takes them with a listener and without. Init has one thread, for which
+/// TSYNC means nothing, and the kernel refuses it beside NEW_LISTENER.
+fn flags(flags: u32, listener: bool) -> u32 {
+    const TSYNC: u32 = 1;
+    const NEW_LISTENER: u32 = 8;
+    const WAIT_KILLABLE_RECV: u32 = 32;
+    if listener { flags & !TSYNC | NEW_LISTENER } else { flags & !WAIT_KILLABLE_RECV }
 }
 
 /// Init loads it.
 pub fn load(config: &Config, steps: &mut Steps) {
-    if let Some(SeccompFilter { program, flags }) = &config.seccomp {
-        let program = steps.numbers(program);
-        steps.init(POINTER, Step::Seccomp { program, flags: *flags });
+    if let Some(SeccompFilter { program, flags, listener }) = &config.seccomp {
+        let (program, listener) = (steps.numbers(program), listener.is_some());
+        steps.init(POINTER, Step::Seccomp { program, flags: *flags, listener });
     }
 }

@@ -353,8 +353,10 @@ impl<'a> Words<'a> {
             Step::FindProgram { candidates } => {
                 format!("find the program: {}", self.items(candidates).join(" or "))
             }
-            Step::Seccomp { program, .. } => {
-                format!("load a filter of system calls of {} instructions", program.count / 2)
+            Step::Seccomp { program, listener, .. } => {
+                let asks = if listener { ", which asks a listener" } else { "" };
+                let count = program.count / 2;
+                format!("load a filter of system calls of {count} instructions{asks}")
             }
             Step::Finish {} => "end".to_owned(),
             Step::SendNotifySocket { .. } => "hand over the notify socket".to_owned(),

@@ -3,9 +3,8 @@
 use core::ffi::CStr;
 
 use super::{Done, Init};
-use crate::message::{Cause, Refusal};
 use crate::sys::caps::{self, Sets};
-use crate::sys::{Errno, file, ids, keyring, map, path, process, seccomp};
+use crate::sys::{Errno, file, ids, keyring, map, path, process};
 use crate::wire::Numbers;
 
 /// Ids 0 in a user namespace whose mappings are written. Groups stay: a namespace that denies
@@ -99,11 +98,6 @@ impl Init {
             *place = self.number(mask, i)?;
         }
         Ok(process::set_affinity(words.get(..count).unwrap_or_default())?)
-    }
-
-    pub(super) fn load_filter(&self, program: Numbers, flags: u32) -> Done {
-        let bytes = self.plan.bytes(program).ok_or(Cause::Refused(Refusal::BadPlan))?;
-        Ok(seccomp::set_filter(bytes, flags)?)
     }
 
     fn set_groups(&self, groups: Numbers) -> Done {

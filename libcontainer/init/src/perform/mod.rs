@@ -15,6 +15,7 @@ mod mounts;
 mod notify;
 mod program;
 mod root;
+mod seccomp;
 mod target;
 
 use core::ffi::CStr;
@@ -194,7 +195,8 @@ impl Init {
             Step::Limit { resource, soft, hard } => {
                 Ok(crate::sys::limit::set(0, resource, crate::sys::limit::Limit { soft, hard })?)
             }
-            Step::Seccomp { program, flags } => self.load_filter(program, flags),
+            Step::Seccomp { program, flags, listener: false } => self.load_filter(program, flags),
+            Step::Seccomp { program, flags, .. } => self.load_filter_with_listener(program, flags),
             Step::Finish {} => process::exit(0),
             Step::PlaceDescriptors { first, count } => self.place_descriptors(first, count),
             Step::Ready { args, env, home, listen } => self.get_ready(args, env, home, listen),

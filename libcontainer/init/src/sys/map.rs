@@ -1,5 +1,7 @@
 //! mmap(2): a file's bytes as memory, and fresh memory for what must be contiguous.
 
+use core::sync::atomic::AtomicU8;
+
 use super::raw::{self, Nr, Result};
 
 const PROT_READ: usize = 1;
@@ -17,6 +19,15 @@ pub fn read_only(fd: i32, len: usize) -> Result<&'static [u8]> {
     let at = unsafe { raw::call(Nr::Mmap, [0, len, PROT_READ, MAP_SHARED, fd as usize, 0]) }?;
     // SAFETY: `len` bytes are mapped there, are never unmapped, and are sealed (see above).
     Ok(unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(at), len) })
+}
+
+/// The first byte of a file as memory that is shared with whoever else has the file, for the rest of
+/// this process's life. The file must be as long as that.
+pub fn shared_byte(fd: i32) -> Result<&'static AtomicU8> {
+    // SAFETY: a new mapping at an address the kernel chooses touches no memory of ours.
+    let at = unsafe { raw::call(Nr::Mmap, [0, 1, PROT_READ, MAP_SHARED, fd as usize, 0]) }?;
+    // SAFETY: it is mapped and never unmapped; others may write it at any time, which atomics allow.
+    Ok(unsafe { &*core::ptr::with_exposed_provenance::<AtomicU8>(at) })
 }
 
 /// `len` zeroed words, for the rest of this process's life.

@@ -10,6 +10,13 @@ pub fn open(pid: i32) -> Result<Fd> {
     unsafe { raw::call(Nr::PidfdOpen, [pid as usize, 0, 0, 0, 0, 0]) }.map(Fd::new)
 }
 
+/// pidfd_getfd(2): a copy of a descriptor of another process, close-on-exec.
+pub fn take_descriptor(pidfd: i32, number: i32) -> Result<Fd> {
+    let args = [pidfd as usize, number as usize, 0, 0, 0, 0];
+    // SAFETY: no memory is passed.
+    unsafe { raw::call(Nr::PidfdGetfd, args) }.map(Fd::new)
+}
+
 /// Sends a signal; 0 only asks whether the process is there.
 pub fn send_signal(pidfd: i32, signal: i32) -> Result<()> {
     // SAFETY: no memory is passed.

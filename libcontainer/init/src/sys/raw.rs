@@ -76,6 +76,7 @@ numbers! {
     OpenTree        "open_tree"          428 428
     Openat2         "openat2"            437 437
     PidfdOpen       "pidfd_open"         434 434
+    PidfdGetfd      "pidfd_getfd"        438 438
     PidfdSendSignal "pidfd_send_signal"  424 424
     PivotRoot       "pivot_root"         155  41
     Ppoll           "ppoll"              271  73
