@@ -34,6 +34,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("cgroup 0:", "as the mount of it"),
     ("fd", "runc gives pipes in a foreground run, and copies what goes through them"),
     ("limits Max pending signals", "the caller's"),
+    ("status State", "chance"),
     ("status voluntary", "chance"),
     ("status nonvoluntary", "chance"),
     ("status Vm", "chance"),

@@ -10,6 +10,7 @@ mod color;
 mod commands;
 mod completion;
 mod console;
+mod document;
 mod foreground;
 mod log;
 mod notify;

@@ -30,29 +30,49 @@ pub(super) fn enable(place: &Place, needed: &[&str]) -> Result<()> {
         way.push(parent(path));
     }
     // As the last cannot have what those above do not, it tells for all of them.
-    if missing(place, way[0])?.1.is_empty() {
+    if !missing(place, way[0])?.1.is_empty() {
+        for path in way.iter().rev() {
+            enable_in(place, path, needed)?;
+        }
+    }
+    settle(place, way[0], needed);
+    Ok(())
+}
+
+/// Enables in one directory what is missing there.
+fn enable_in(place: &Place, path: &str, needed: &[&str]) -> Result<()> {
+    let (dir, missing) = missing(place, path)?;
+    // Controllers of threads could be enabled all the same, but that would make a threaded tree of
+    // it, where the container's cgroup takes no process.
+    let busy = !missing.is_empty() && holds_processes(&dir);
+    if missing.is_empty() || (!busy && dir.write(CONTROL, &plus(&missing)).is_ok()) {
         return Ok(());
     }
-    for path in way.iter().rev() {
-        let (dir, missing) = missing(place, path)?;
-        // Controllers of threads could be enabled all the same, but that would make a threaded tree
-        // of it, where the container's cgroup takes no process.
-        let busy = !missing.is_empty() && holds_processes(&dir);
-        if missing.is_empty() || (!busy && dir.write(CONTROL, &plus(&missing)).is_ok()) {
-            continue;
-        }
-        // One that cannot be enabled prevents all others: one by one.
-        for controller in &missing {
-            let enabled =
-                if busy { Err(Errno::EBUSY) } else { dir.write(CONTROL, &plus(&[controller])) };
-            if let Err(errno) = enabled
-                && needed.contains(controller)
-            {
-                return Err(refused(place, path, controller, errno));
-            }
+    // One that cannot be enabled prevents all others: one by one.
+    for controller in &missing {
+        let enabled =
+            if busy { Err(Errno::EBUSY) } else { dir.write(CONTROL, &plus(&[controller])) };
+        if let Err(errno) = enabled
+            && needed.contains(controller)
+        {
+            return Err(refused(place, path, controller, errno));
         }
     }
     Ok(())
+}
+
+/// That a controller is enabled can be read before its files are there, while another container's
+/// runtime is enabling it. To write it once more waits for that; who may not write it must take it as
+/// it is.
+fn settle(place: &Place, path: &str, needed: &[&str]) {
+    let known = place.controllers.iter().map(String::as_str);
+    let again: Vec<&str> = known.filter(|controller| needed.contains(controller)).collect();
+    if again.is_empty() {
+        return;
+    }
+    if let Ok(dir) = Dir::open(&join(&place.mount, path)) {
+        let _ = dir.write(CONTROL, &plus(&again));
+    }
 }
 
 fn plus(controllers: &[&str]) -> String {

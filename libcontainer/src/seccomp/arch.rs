@@ -1,6 +1,6 @@
 //! Architectures, as profiles name them and as the kernel tells them (seccomp(2), linux/audit.h).
 
-/// The names in profiles, by [`Arch`]'s order.
+/// The names in profiles.
 pub const NAMES: [&str; 23] = [
     "SCMP_ARCH_X86_64",
     "SCMP_ARCH_X86",

@@ -5,9 +5,6 @@
 //! there was none.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 use std::process::ExitCode;
 
 use libcontainer::spec::{Capabilities, Process};
@@ -20,13 +17,11 @@ use crate::args::table::{
     Takes, flag, short,
 };
 use crate::args::{Flags, Invocation};
-use crate::foreground;
 use crate::report::Failure;
+use crate::{document, foreground};
 
 /// The exit status of a failure, as a program's own is seldom that.
 const FAILED: u8 = 255;
-/// The largest process document, in bytes.
-const LARGEST: u64 = 32 << 20;
 
 static CWD: Flag = flag("cwd", Takes::Text("DIR"), "the working directory inside");
 static ENV: Flag =
@@ -151,7 +146,7 @@ fn describe(container: &Container, invocation: &Invocation) -> Result<Process, E
     let words = invocation.rest();
     if let Some(path) = flags.path(&PROCESS) {
         refuse_beside_document(flags, words.is_empty())?;
-        let process = read_document(&path)?;
+        let process = Process::parse(&document::read(path)?)?;
         return Ok(Process { terminal: process.terminal || flags.on(&TTY), ..process });
     }
     if words.is_empty() {
@@ -202,20 +197,6 @@ fn refuse_beside_document(flags: &Flags, no_words: bool) -> Result<(), Error> {
         Some(flag) => Err(input(&format!("--{} and --process exclude each other", flag.long))),
         None => Ok(()),
     }
-}
-
-fn read_document(path: &Path) -> Result<Process, Error> {
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(
-        |error| {
-            let message = format!("cannot read {}", path.display());
-            Error::io(message, &error).kind_is(ErrorKind::Input).path(path)
-        },
-    )?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(input(&format!("{} is larger than {} MiB", path.display(), LARGEST >> 20)));
-    }
-    Process::parse(&bytes)
 }
 
 /// `UID` or `UID:GID`, in digits and nothing else (CVE-2026-30892).

@@ -1,7 +1,5 @@
 //! `keel mounts`: mount more in a container, or unmount.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,10 +8,8 @@ use libcontainer::{Error, ErrorKind};
 
 use crate::args::Invocation;
 use crate::args::table::{Command, Example, Operand};
+use crate::document;
 use crate::report::Failure;
-
-/// The largest list that is read, in bytes.
-const LARGEST: u64 = 32 << 20;
 
 /// The command.
 pub(crate) static COMMAND: Command = Command {
@@ -64,17 +60,7 @@ fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
 
 /// The list in a file, read as `config.json` is.
 fn read(path: &Path) -> Result<Vec<Mount>, Error> {
-    let mut text = Vec::new();
-    File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text)).map_err(
-        |error| {
-            let message = format!("cannot read {}", path.display());
-            Error::io(message, &error).kind_is(ErrorKind::Input).path(path)
-        },
-    )?;
-    if text.len() as u64 > LARGEST {
-        let message = format!("{} is larger than {} MiB", path.display(), LARGEST >> 20);
-        return Err(Error::new(ErrorKind::Input, message).path(path));
-    }
+    let mut text = document::read(path)?;
     if text.trim_ascii_start().starts_with(b"[") {
         text = [b"{\"mounts\":", text.as_slice(), b"}"].concat();
     }

@@ -1,7 +1,5 @@
 //! `keel update`: change the limits of a container that is there.
 
-use std::fs::File;
-use std::io::{Read, stdin};
 use std::process::ExitCode;
 
 use libcontainer::spec::{BlockIo, Cpu, Memory, Pids, Resources};
@@ -9,11 +7,9 @@ use libcontainer::{Error, ErrorKind};
 
 use crate::args::table::{Command, Example, Flag, ID, Takes, flag, short};
 use crate::args::{Flags, Invocation};
+use crate::document;
 use crate::report::Failure;
 use crate::size;
-
-/// The largest document that is read, in bytes.
-const LARGEST: u64 = 32 << 20;
 
 static RESOURCES: Flag = short(
     'r',
@@ -122,7 +118,7 @@ fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     }
     let mut container = super::container(invocation)?;
     let mut resources = match flags.text(&RESOURCES) {
-        Some(file) => Resources::parse(&read(file)?)?,
+        Some(file) => Resources::parse(&document::read_or_stdin(file)?)?,
         None => Resources::default(),
     };
     apply(flags, &mut resources)?;
@@ -183,23 +179,4 @@ fn apply_memory(flags: &Flags, memory: &mut Memory) -> Result<(), Error> {
     bytes(&MEMORY_SWAP, &mut memory.swap)?;
     bytes(&KERNEL_MEMORY, &mut memory.kernel)?;
     bytes(&KERNEL_MEMORY_TCP, &mut memory.kernel_tcp)
-}
-
-/// A file, or standard input for `-`.
-fn read(file: &std::ffi::OsStr) -> Result<Vec<u8>, Error> {
-    let mut text = Vec::new();
-    let done = if file == "-" {
-        stdin().take(LARGEST + 1).read_to_end(&mut text)
-    } else {
-        File::open(file).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text))
-    };
-    let name = file.to_string_lossy();
-    done.map_err(|error| {
-        Error::io(format!("cannot read {name}"), &error).kind_is(ErrorKind::Input).path(file)
-    })?;
-    if text.len() as u64 > LARGEST {
-        let message = format!("{name} is larger than {} MiB", LARGEST >> 20);
-        return Err(Error::new(ErrorKind::Input, message).path(file));
-    }
-    Ok(text)
 }
