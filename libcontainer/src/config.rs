@@ -58,6 +58,15 @@ pub struct Config {
     pub version: String,
 }
 
+/// Labels of security modules, each if it was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// The profile of AppArmor.
+    pub apparmor: Option<String>,
+    /// The label of SELinux.
+    pub selinux: Option<String>,
+}
+
 /// A compiled filter of system calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeccompFilter {
@@ -255,6 +264,8 @@ pub struct Device {
 /// The container's process.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Process {
+    /// Under which labels of security modules it runs.
+    pub labels: Labels,
     /// argv.
     pub args: Vec<String>,
     /// Paths to look for the program at, in order.

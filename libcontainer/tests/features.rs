@@ -174,7 +174,7 @@ fn what_is_called_disabled_is_refused_and_what_is_enabled_is_not() {
             json!({ "defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": "/a" }),
         ),
         (linux.apparmor.enabled, "/process/apparmorProfile", json!("unconfined")),
-        (linux.selinux.enabled, "/process/selinuxLabel", json!("system_u:system_r:a_t:s0")),
+        (true, "/process/selinuxLabel", json!("system_u:system_r:a_t:s0")),
         (linux.selinux.enabled, "/linux/mountLabel", json!("system_u:object_r:a_t:s0")),
         (linux.intel_rdt.enabled, "/linux/intelRdt", json!({ "closID": "one" })),
         (linux.intel_rdt.schemata, "/linux/intelRdt", json!({ "schemata": ["L3:0=f"] })),

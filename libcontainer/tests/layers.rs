@@ -57,7 +57,7 @@ const NEIGHBOURS: [(&str, &[&str]); 6] = [
     ("mounts", &["rootfs"]),
     ("mount_options", &["rootfs"]),
     // The process is made of these.
-    ("process", &["affinity", "capabilities", "limits", "notify", "user_namespace"]),
+    ("process", &["affinity", "capabilities", "labels", "limits", "notify", "user_namespace"]),
     // A path as text, and the name of a kind of namespace.
     ("devices", &["mounts"]),
     ("masked_paths", &["mounts"]),

@@ -256,7 +256,12 @@ fn process_cases() -> Vec<Case> {
         Case::new("refused", |case| {
             let linux = case.spec.linux.as_mut().unwrap();
             linux.personality = Some(libcontainer::spec::Personality::default());
-            case.spec.process.as_mut().unwrap().apparmor_profile = Some("strict".into());
+            linux.mount_label = Some("system_u:object_r:container_file_t:s0".into());
+        }),
+        Case::new("labels", |case| {
+            let process = case.spec.process.as_mut().unwrap();
+            process.apparmor_profile = Some("strict".into());
+            process.selinux_label = Some("system_u:system_r:container_t:s0:c1,c2".into());
         }),
         Case::new("all-faults-at-once", all_faults),
     ]

@@ -38,6 +38,7 @@ const IN_MACHINE: &[&str] = &[
     "user_namespace",
     "security_limits",
     "rootless",
+    "apparmor",
     "events",
     "ps",
     "systemd",

@@ -84,9 +84,13 @@ pub(crate) const CASES: &[Case] = &[
             assert_eq!(status.field("NoNewPrivs"), expected);
         }
     }),
-    // Refused until they can be applied.
-    ("exec", "--apparmor", |scene| refused(scene, &["--apparmor", "some-profile"], "AppArmor")),
-    ("exec", "--process-label", |scene| refused(scene, &["--process-label", "a:b:c"], "SELinux")),
+    // That they are applied where there is such a profile: tests/apparmor.rs.
+    ("exec", "--apparmor", |scene| {
+        refused(scene, &["--apparmor", "keel-no-such-profile"], "/process/apparmorProfile");
+    }),
+    ("exec", "--process-label", |scene| {
+        refused(scene, &["--process-label", "keel:no:such"], "/process/selinuxLabel");
+    }),
     ("exec", "--preserve-fds", |scene| {
         let container = running(scene);
         let script = "read line <&3; echo $line";
@@ -147,11 +151,10 @@ fn said(scene: &Scene, options: &[&str], script: &str) -> String {
     scene.keel(words).run().ok().stdout
 }
 
-fn refused(scene: &Scene, options: &[&str], what: &str) {
+fn refused(scene: &Scene, options: &[&str], pointer: &str) {
     let container = running(scene);
     let words = [&["exec"], options, &[container.id(), "true"]].concat();
-    let outcome = scene.keel(words).run().exits(255).refused();
-    outcome.says(&[&format!("{what} profiles are not supported yet"), &format!("{what} labels")]);
+    scene.keel(words).run().exits(255).refused().says(&[pointer]);
 }
 
 /// The process that a pidfd is of.

@@ -98,9 +98,9 @@ steps! {
     LoopbackUp {}
     /// A session keyring of the container's own; skipped on a kernel without keyrings.
     SessionKeyring { name: Str }
-    /// Writes a kernel parameter through the runtime's procfs, which no image can have replaced
-    /// (CVE-2025-52881). `path` is relative to it.
-    Sysctl { procfs: Slot, path: Str, value: Str }
+    /// Writes a file of the host's procfs, which no image can have replaced (CVE-2019-16884,
+    /// CVE-2025-52881): a kernel parameter, or with `own` an attribute of this thread.
+    WriteProc { procfs: Slot, own: bool, path: Str, value: Str }
     /// Closes a descriptor that nothing needs any more.
     Close { slot: Slot }
     /// Makes all mounts of the new namespace slaves: nothing mounted here reaches the host.

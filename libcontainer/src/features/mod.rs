@@ -14,7 +14,8 @@
 //! | `mounts`, `mount_options`, `cgroup_mounts` | `/mounts` | OpenTree, Mount, Bind, Remount | fsopen(2), open_tree(2), move_mount(2) |
 //! | `devices` | `/linux/devices` | Device, Link, Bind | mknod(2) |
 //! | `masked_paths` | `/linux/maskedPaths`, `/linux/readonlyPaths` | Mask, ReadonlyPath | mount_setattr(2) |
-//! | `sysctl` | `/linux/sysctl` | Sysctl | proc(5) |
+//! | `sysctl` | `/linux/sysctl` | WriteProc | proc(5) |
+//! | `labels` | `/process/apparmorProfile`, `/process/selinuxLabel` | WriteProc | proc_pid_attr(5) |
 //! | `cgroup`, `cgroup_sheet`, `cgroup_entry`, `resources_v1`, `resources_v2`, `resources_update`, `cgroup_devices`, `systemd` | `/linux/resources`, `/linux/cgroupsPath` | StartScope, MakeCgroups, LimitCgroups, EnterCgroups | cgroups(7) |
 //! | `process` | `/process` args, env, cwd, umask | WorkingDir, Home, FindProgram, Ready, Exec | execve(2) |
 //! | `user` | `/process/user` | User, StdioOwner, Umask | setresuid(2) |
@@ -42,6 +43,7 @@ pub mod devices;
 pub mod hooks;
 pub mod hostname;
 pub mod keyring;
+pub mod labels;
 pub mod limits;
 pub mod masked_paths;
 pub mod mount_options;

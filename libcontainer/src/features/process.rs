@@ -33,6 +33,7 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Process {
     let home_set = env.iter().any(|setting| setting.len() > 5 && setting.starts_with("HOME="));
     let keep_keyring = cx.options.no_new_keyring;
     Process {
+        labels: super::labels::check(cx),
         candidates: candidates(program, &env),
         find_home: !home_set,
         env: env.into_iter().filter(|setting| home_set || !setting.starts_with("HOME=")).collect(),

@@ -85,7 +85,7 @@ pub fn write(config: &Config, steps: &mut Steps, procfs: Slot) {
         let pointer = pointer(name);
         let path = steps.text(&pointer, &format!("sys/{path}"));
         let value = steps.text(&pointer, value);
-        steps.init(pointer, Step::Sysctl { procfs, path, value });
+        steps.init(pointer, Step::WriteProc { procfs, own: false, path, value });
     }
     if procfs != Slot::NONE {
         steps.init("/linux/sysctl", Step::Close { slot: procfs });

@@ -82,7 +82,7 @@ impl Walk {
         {
             return Err(format!("slot {} cannot be filled", slot.0));
         }
-        let needs_host = matches!(step, Step::OpenTree { .. } | Step::Sysctl { .. });
+        let needs_host = matches!(step, Step::OpenTree { .. } | Step::WriteProc { .. });
         if self.entered_root && needs_host {
             return Err("the host is out of reach after the root is entered".to_owned());
         }
@@ -139,7 +139,7 @@ fn taken(step: &Step) -> Vec<Slot> {
 fn looked_at(step: &Step) -> Option<Slot> {
     match *step {
         Step::Mask { base, .. } | Step::ReadonlyPath { base, .. } => Some(base),
-        Step::Sysctl { procfs, .. } => Some(procfs),
+        Step::WriteProc { procfs, .. } => Some(procfs),
         Step::Hook { state, .. } => Some(state),
         Step::NotifySocket { dir, .. } => Some(dir),
         _ => None,

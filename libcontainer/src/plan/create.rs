@@ -11,8 +11,8 @@ use libcontainer_init::wire::Slot;
 use crate::config::{Config, Joined, MountKind};
 use crate::features::{
     capabilities, cgroup_entry, cgroup_mounts, console, descriptors, devices, hooks, hostname,
-    keyring, limits, masked_paths, mounts, namespaces, notify, process, rootfs, seccomp, sysctl,
-    user, user_namespace,
+    keyring, labels, limits, masked_paths, mounts, namespaces, notify, process, rootfs, seccomp,
+    sysctl, user, user_namespace,
 };
 use crate::host::Host;
 use crate::steps::Steps;
@@ -70,6 +70,7 @@ struct Opened {
     devices: Vec<Slot>,
     null: Slot,
     procfs: Slot,
+    labels: Slot,
     preserved: Slot,
     listener: Slot,
 }
@@ -87,6 +88,7 @@ impl<'a> Create<'a> {
             namespaces: namespaces::open(config, &mut steps),
             preserved: descriptors::hand_over(config, &mut steps),
             procfs: sysctl::open(config, &mut steps),
+            labels: labels::open(config, &mut steps),
             rootfs: Slot::NONE,
             mounts: Vec::new(),
             devices: Vec::new(),
@@ -253,6 +255,7 @@ impl<'a> Create<'a> {
         if self.roots_first() {
             self.run_hooks();
         }
+        labels::write(self.config, &mut self.steps, self.opened.labels);
         rootfs::enter(self.config, &mut self.steps);
     }
 

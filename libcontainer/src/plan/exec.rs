@@ -12,8 +12,8 @@ use libcontainer_init::wire::Slot;
 
 use crate::config::Config;
 use crate::features::{
-    affinity, capabilities, cgroup_entry, console, descriptors, keyring, limits, namespaces,
-    process, seccomp, user,
+    affinity, capabilities, cgroup_entry, console, descriptors, keyring, labels, limits,
+    namespaces, process, seccomp, user,
 };
 use crate::host::Host;
 use crate::steps::Steps;
@@ -29,6 +29,7 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     let container = open_container(config, s);
     let preserved = descriptors::hand_over(config, s);
     let cgroups = cgroup_entry::open(config, s);
+    let labels = labels::open(config, s);
 
     s.phase("join");
     let task = Task::Spawn {
@@ -41,6 +42,7 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     s.runtime("", task);
     limits::raise(config, s);
     s.init("", Step::Conceal {});
+    labels::write(config, s, labels);
     join(config, s, container);
     keyring::plan(config, s);
     console::open_again(config, s);

@@ -240,7 +240,10 @@ impl<'a> Words<'a> {
             Step::SessionKeyring { name } => {
                 format!("join a new session keyring {}", self.str(name))
             }
-            Step::Sysctl { path, value, .. } => {
+            Step::WriteProc { own: true, path, value, .. } => {
+                format!("run the next program as {} says: {}", self.str(path), self.str(value))
+            }
+            Step::WriteProc { path, value, .. } => {
                 format!("set /proc/{} to {}", self.str(path), self.str(value).escape_default())
             }
             Step::Close { .. } => "close what is not needed any more".to_owned(),

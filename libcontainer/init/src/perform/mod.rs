@@ -137,7 +137,9 @@ impl Init {
             Step::Domainname { name } => Ok(namespace::set_domainname(self.str(name)?)?),
             Step::LoopbackUp {} => Ok(net::loopback_up()?),
             Step::SessionKeyring { name } => identity::join_keyring(self.str(name)?),
-            Step::Sysctl { procfs, path, value } => self.write_sysctl(procfs, path, value),
+            Step::WriteProc { procfs, own, path, value } => {
+                self.write_proc(procfs, own, path, value)
+            }
             Step::Close { slot } => self.take(slot).map(drop),
             Step::SlaveMounts {} => Ok(crate::sys::mount::make_all_slaves()?),
             Step::AttachRoot { tree, path, propagation } => {

@@ -77,12 +77,18 @@ impl Init {
         Ok(mount::change(self.root()?, &change)?)
     }
 
-    /// Writes a kernel parameter: below the runtime's procfs, through no link, in this process's
-    /// namespaces (the kernel looks at the opener's).
-    pub(super) fn write_sysctl(&mut self, procfs: Slot, path: Str, value: Str) -> Done {
+    /// Writes a file below the runtime's procfs, in this process's namespaces (of parameters, the
+    /// kernel looks at the opener's). The only link on the way is procfs's own `thread-self`.
+    pub(super) fn write_proc(&mut self, procfs: Slot, own: bool, path: Str, value: Str) -> Done {
         let procfs = self.look(procfs)?;
-        let parameter = path::open(procfs, self.str(path)?, O_WRONLY, 0, Resolve::Beneath)?;
-        file::write(parameter.raw(), self.str(value)?.to_bytes())?;
+        let open_own = || {
+            let flags = path::O_PATH | path::O_DIRECTORY;
+            path::open(procfs, c"thread-self", flags, 0, Resolve::InRoot)
+        };
+        let thread = own.then(open_own).transpose()?;
+        let dir = thread.as_ref().map_or(procfs, Fd::raw);
+        let file = path::open(dir, self.str(path)?, O_WRONLY, 0, Resolve::Beneath)?;
+        file::write(file.raw(), self.str(value)?.to_bytes())?;
         Ok(())
     }
 }
