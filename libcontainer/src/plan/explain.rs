@@ -240,8 +240,8 @@ impl<'a> Words<'a> {
             Step::SessionKeyring { name } => {
                 format!("join a new session keyring {}", self.str(name))
             }
-            Step::WriteProc { own: true, path, value, .. } => {
-                format!("run the next program as {} says: {}", self.str(path), self.str(value))
+            Step::WriteProc { own: true, value, .. } => {
+                format!("label the next program \"{}\"", self.str(value))
             }
             Step::WriteProc { path, value, .. } => {
                 format!("set /proc/{} to {}", self.str(path), self.str(value).escape_default())
