@@ -2,7 +2,8 @@
 //!
 //! The rules are applied in order to a cgroup that denies everything, and the devices that every
 //! container has are allowed after them. What comes out, a `Filter`, is either a default with
-//! exceptions for the `devices` controller of cgroup v1, or the same as an eBPF program for v2.
+//! exceptions for the `devices` controller of cgroup v1; `cgroup_device_program` makes an eBPF program
+//! of it for v2.
 //! Called by `cgroup`; pure, and it must never allow more than the rules say.
 
 use std::collections::BTreeMap;
@@ -11,18 +12,22 @@ use crate::error::Fault;
 use crate::spec::DeviceRule;
 
 /// Access to a device: a set of the bits below, as a program sees it.
-type Access = u8;
+pub(super) type Access = u8;
 const MKNOD: Access = 1;
 const READ: Access = 2;
 const WRITE: Access = 4;
-const ALL: Access = MKNOD | READ | WRITE;
+/// Every access.
+pub(super) const ALL: Access = MKNOD | READ | WRITE;
 
 /// What a rule is about: major and minor number, `None` for any, and the kind of device.
-type Device = (Option<u32>, Option<u32>, Kind);
+pub(super) type Device = (Option<u32>, Option<u32>, Kind);
 
+/// The kind of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub(super) enum Kind {
+    /// Such as a disk.
     Block,
+    /// Such as a terminal.
     Character,
 }
 
@@ -44,8 +49,10 @@ const ALWAYS: [(Device, Access); 11] = [
 /// A default, and the devices for which the contrary holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Filter {
-    allow: bool,
-    exceptions: BTreeMap<Device, Access>,
+    /// What holds for all other devices.
+    pub(super) allow: bool,
+    /// For which access it does not hold.
+    pub(super) exceptions: BTreeMap<Device, Access>,
 }
 
 /// Devices that are allowed.
@@ -213,41 +220,6 @@ impl Filter {
         });
         (!self.allow).then(|| exceptions.collect())
     }
-
-    /// The filter as a program of the type BPF_PROG_TYPE_CGROUP_DEVICE: 1 allows, 0 denies.
-    pub(super) fn program(&self) -> Vec<u8> {
-        let mut code = Assembler::default();
-        code.load(TYPE, 0);
-        code.op(MOV64_REG, ACCESS, TYPE, 0, 0);
-        code.op(AND32, TYPE, 0, 0, 0xffff);
-        code.op(RSH32, ACCESS, 0, 0, 16);
-        code.load(MAJOR, 4);
-        code.load(MINOR, 8);
-        for ((major, minor, kind), access) in &self.exceptions {
-            code.begin();
-            code.unless_equal(TYPE, if *kind == Kind::Block { 1 } else { 2 });
-            if let Some(major) = major {
-                code.unless_equal(MAJOR, *major);
-            }
-            if let Some(minor) = minor {
-                code.unless_equal(MINOR, *minor);
-            }
-            // An allowance must hold for all that is asked for, a denial for some of it. Where the
-            // exception is for all access there is nothing to compare.
-            match (self.allow, *access) {
-                (_, ALL) => {}
-                (false, access) => code.unless_clear(ACCESS, ALL & !access),
-                (true, access) => {
-                    code.op(JSET32, ACCESS, 0, 1, access.into());
-                    code.otherwise();
-                }
-            }
-            code.answer(!self.allow);
-            code.end();
-        }
-        code.answer(self.allow);
-        code.bytes
-    }
 }
 
 /// A rule as the `devices` controller reads it.
@@ -262,82 +234,9 @@ fn letters(access: Access) -> String {
     letters.iter().filter(|(bit, _)| access & bit != 0).map(|(_, letter)| letter).collect()
 }
 
-/// Opcodes of eBPF, in the kernel's Documentation/bpf/standardization/instruction-set.rst.
-const LOAD32: u8 = 0x61;
-const MOV64_REG: u8 = 0xbf;
-const MOV64: u8 = 0xb7;
-const AND32: u8 = 0x54;
-const RSH32: u8 = 0x74;
-const JUMP: u8 = 0x05;
-const JNE32: u8 = 0x56;
-const JSET32: u8 = 0x46;
-const EXIT: u8 = 0x95;
-
-/// Registers: the answer, the kernel's struct bpf_cgroup_dev_ctx, and what is loaded from it.
-const ANSWER: u8 = 0;
-const CONTEXT: u8 = 1;
-const TYPE: u8 = 2;
-const ACCESS: u8 = 3;
-const MAJOR: u8 = 4;
-const MINOR: u8 = 5;
-
-/// Writes instructions; the jumps of a block lead to its end.
-#[derive(Default)]
-struct Assembler {
-    bytes: Vec<u8>,
-    jumps: Vec<usize>,
-}
-
-impl Assembler {
-    const SIZE: usize = 8;
-
-    fn op(&mut self, code: u8, to: u8, from: u8, offset: i16, value: u32) {
-        // Two bit fields in one byte, so their order is that of the machine's bytes.
-        let registers = if cfg!(target_endian = "big") { to << 4 | from } else { from << 4 | to };
-        self.bytes.extend([code, registers]);
-        self.bytes.extend(offset.to_ne_bytes());
-        self.bytes.extend(value.to_ne_bytes());
-    }
-
-    fn load(&mut self, register: u8, offset: i16) {
-        self.op(LOAD32, register, CONTEXT, offset, 0);
-    }
-
-    fn begin(&mut self) {
-        self.jumps.clear();
-    }
-
-    fn unless_equal(&mut self, register: u8, value: u32) {
-        self.jumps.push(self.bytes.len());
-        self.op(JNE32, register, 0, 0, value);
-    }
-
-    fn unless_clear(&mut self, register: u8, bits: Access) {
-        self.jumps.push(self.bytes.len());
-        self.op(JSET32, register, 0, 0, bits.into());
-    }
-
-    fn otherwise(&mut self) {
-        self.jumps.push(self.bytes.len());
-        self.op(JUMP, 0, 0, 0, 0);
-    }
-
-    fn answer(&mut self, allow: bool) {
-        self.op(MOV64, ANSWER, 0, 0, allow.into());
-        self.op(EXIT, 0, 0, 0, 0);
-    }
-
-    /// A block has at most ten instructions, so the distance fits.
-    fn end(&mut self) {
-        for at in &self.jumps {
-            let distance = (self.bytes.len() - at) / Self::SIZE - 1;
-            self.bytes[at + 2..at + 4].copy_from_slice(&(distance as i16).to_ne_bytes());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::cgroup_device_program::run;
     use super::*;
 
     fn rule(allow: bool, text: &str) -> DeviceRule {
@@ -366,33 +265,6 @@ mod tests {
         let (filter, faults, _) = compile(rules);
         assert_eq!(faults, Vec::<String>::new());
         filter.lines().map(|(file, value)| format!("{file} {value}")).collect()
-    }
-
-    /// Runs a program as the kernel would, for an access to a device.
-    fn run(program: &[u8], kind: u32, access: u32, major: u32, minor: u32) -> u64 {
-        let context = [access << 16 | kind, major, minor];
-        let (mut registers, mut at) = ([0u64; 6], 0);
-        loop {
-            let op: [u8; 8] = program[at * 8..at * 8 + 8].try_into().unwrap();
-            let (to, from) = (usize::from(op[1] & 15), usize::from(op[1] >> 4));
-            let offset = i16::from_ne_bytes([op[2], op[3]]);
-            let value = u32::from_ne_bytes([op[4], op[5], op[6], op[7]]);
-            let low = registers[to] as u32;
-            let mut jump = false;
-            match op[0] {
-                LOAD32 => registers[to] = context[offset as usize / 4].into(),
-                MOV64_REG => registers[to] = registers[from],
-                MOV64 => registers[to] = value.into(),
-                AND32 => registers[to] = (low & value).into(),
-                RSH32 => registers[to] = (low >> value).into(),
-                JUMP => jump = true,
-                JNE32 => jump = low != value,
-                JSET32 => jump = low & value != 0,
-                EXIT => return registers[0],
-                other => panic!("opcode {other:#x}"),
-            }
-            at += 1 + if jump { usize::try_from(offset).unwrap() } else { 0 };
-        }
     }
 
     fn decides(rules: &[DeviceRule], request: &str) -> bool {
