@@ -6,7 +6,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -268,6 +268,20 @@ impl Bundle {
         self
     }
 
+    /// Gives it a user namespace whose ids from 0 up are those of the host from `base` up, and all
+    /// of its root file system to the root of that.
+    #[must_use]
+    pub fn mapped(self, base: u32) -> Self {
+        // The busybox is a hard link that all tests share: a copy for this one.
+        let (busybox, copy) = (self.rootfs().join("bin/busybox"), self.rootfs().join("bin/copy"));
+        fs::copy(&busybox, &copy).and_then(|_| fs::rename(&copy, &busybox)).expect("a copy");
+        give(&self.rootfs(), base);
+        let mapping = json!([{ "containerID": 0, "hostID": base, "size": 65_536 }]);
+        self.namespace("user", None)
+            .set("/linux/uidMappings", mapping.clone())
+            .set("/linux/gidMappings", mapping)
+    }
+
     /// Appends a hook of one kind that runs a shell script on whichever side the kind runs.
     #[must_use]
     pub fn hook(self, kind: &str, script: &str) -> Self {
@@ -304,6 +318,16 @@ impl Bundle {
     pub fn save(&self) {
         let text = self.raw.clone().unwrap_or_else(|| self.config.to_string().into_bytes());
         write(&self.dir.join("config.json"), &text);
+    }
+}
+
+/// Makes a user the owner of a tree.
+fn give(path: &Path, owner: u32) {
+    lchown(path, Some(owner), Some(owner)).expect("lchown");
+    if path.is_dir() && !path.is_symlink() {
+        for entry in path.read_dir().expect("a directory") {
+            give(&entry.expect("an entry").path(), owner);
+        }
     }
 }
 

@@ -4,30 +4,14 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use integration::{Bundle, Inside, Scene};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// The first id on the host of the mapped range.
 const BASE: u32 = 200_000;
 
-fn mapping() -> Value {
-    json!([{ "containerID": 0, "hostID": BASE, "size": 65_536 }])
-}
-
 /// A bundle in a user namespace, whose files belong to the mapped root.
 fn mapped(scene: &Scene) -> Bundle {
-    let bundle = scene.bundle();
-    let owner = format!("{BASE}:{BASE}");
-    let rootfs = bundle.rootfs();
-    // The busybox is a hard link that all tests share: a copy for this one.
-    let busybox = rootfs.join("bin/busybox");
-    let copy = rootfs.join("bin/copy");
-    fs::copy(&busybox, &copy).expect("copy");
-    fs::rename(&copy, &busybox).expect("rename");
-    scene.call("chown").args(["-Rh", &owner]).arg(&rootfs).run().ok();
-    bundle
-        .namespace("user", None)
-        .set("/linux/uidMappings", mapping())
-        .set("/linux/gidMappings", mapping())
+    scene.bundle().mapped(BASE)
 }
 
 #[test]

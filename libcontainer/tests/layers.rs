@@ -52,12 +52,14 @@ const ARROWS: [(&str, &[&str]); 16] = [
 
 /// Features do not call each other, unless they are files of one feature: of one row of the table
 /// in `features/mod.rs`. These share a helper besides.
-const NEIGHBOURS: [(&str, &[&str]); 6] = [
+const NEIGHBOURS: [(&str, &[&str]); 7] = [
     // Propagation types have the same names everywhere.
     ("mounts", &["rootfs"]),
     ("mount_options", &["rootfs"]),
     // The process is made of these.
     ("process", &["affinity", "capabilities", "labels", "limits", "notify", "user_namespace"]),
+    // Who a container's user is on the host.
+    ("cgroup_owner", &["user_namespace"]),
     // A path as text, and the name of a kind of namespace.
     ("devices", &["mounts"]),
     ("masked_paths", &["mounts"]),

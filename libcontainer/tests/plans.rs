@@ -117,6 +117,17 @@ fn machines() -> Vec<Case> {
         Case::new("v2-hosts-cgroup-namespace", |case| {
             case.host.cgroups = Cgroups::example_v2();
         }),
+        Case::new("v2-delegated", |case| {
+            case.host.cgroups = Cgroups::example_v2();
+            let mappings = vec![IdMapping { container_id: 0, host_id: 100_000, size: 65_536 }];
+            create(case, "user");
+            create(case, "cgroup");
+            let linux = case.spec.linux.as_mut().unwrap();
+            linux.uid_mappings.clone_from(&mappings);
+            linux.gid_mappings = mappings;
+            let cgroups = case.spec.mounts.iter_mut().find(|m| m.kind.as_deref() == Some("cgroup"));
+            cgroups.unwrap().options.retain(|option| option != "ro");
+        }),
         Case::new("hybrid", |case| case.host.cgroups = Cgroups::example_hybrid()),
         Case::new("v1-cgroup-namespace", |case| create(case, "cgroup")),
         Case::new("cgroups-disabled", |case| {

@@ -29,6 +29,7 @@ const STRICT: (&str, &str) = ("RUSTDOCFLAGS", "-D warnings");
 const IN_MACHINE: &[&str] = &[
     "lifecycle",
     "cgroups",
+    "delegation",
     "exec",
     "pause",
     "update",
@@ -102,7 +103,8 @@ fn steps(totals: &mut Totals) -> Vec<Step> {
         totals.skip(format!("integration on pure cgroup v1 and v2: {why}"));
     } else {
         let tests = "cargo test -p integration --no-fail-fast --test lifecycle --test cgroups \
-                     --test pause --test update --test exec --test events --test ps";
+                     --test delegation --test pause --test update --test exec --test events \
+                     --test ps";
         for (name, layout) in [("cgroup v2", "v2"), ("cgroup v1", "v1")] {
             steps.push(Step::new(name, &format!("integration/with-cgroups {layout} {tests}")));
         }

@@ -13,9 +13,9 @@ use std::path::Path;
 use nix::NixPath;
 use nix::dir::{Dir as Entries, Type};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{UnlinkatFlags, read, unlinkat, write};
+use nix::unistd::{Uid, UnlinkatFlags, fchownat, read, unlinkat, write};
 
 /// An open directory of a cgroup.
 #[derive(Debug)]
@@ -105,6 +105,16 @@ impl Dir {
         }
         let text = String::from_utf8_lossy(&bytes);
         Ok(text.trim_end().to_owned())
+    }
+
+    /// Makes a user the owner of the directory, and of nothing in it.
+    pub(super) fn give(&self, uid: u32) -> nix::Result<()> {
+        give(self.0.as_fd(), uid)
+    }
+
+    /// Makes a user the owner of a file.
+    pub(super) fn give_file(&self, file: &str, uid: u32) -> nix::Result<()> {
+        give(self.below(file, OFlag::O_PATH)?.as_fd(), uid)
     }
 
     /// The names of the sub-directories; none of a directory that is gone.
@@ -198,6 +208,10 @@ impl From<Dir> for OwnedFd {
     fn from(dir: Dir) -> Self {
         dir.0
     }
+}
+
+fn give(fd: BorrowedFd<'_>, uid: u32) -> nix::Result<()> {
+    fchownat(fd, "", Some(Uid::from_raw(uid)), None, AtFlags::AT_EMPTY_PATH)
 }
 
 /// Writes a value in one call.

@@ -21,6 +21,7 @@ mod enter;
 mod freeze;
 mod legacy;
 mod oom;
+mod owner;
 mod prepare;
 mod pressure;
 mod processes;

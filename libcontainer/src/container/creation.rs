@@ -46,6 +46,7 @@ impl Actor for Creation<'_> {
             Task::StartScope => self.start_scope(),
             Task::MakeCgroups => self.make_cgroups(),
             Task::LimitCgroups => self.limit_cgroups(),
+            Task::GiveCgroup { uid } => self.give_cgroup(*uid),
             Task::OpenCgroups { first, .. } => self.open_cgroups(*first),
             Task::Spawn { namespaces, join, into_cgroup, keep_capabilities, .. } => {
                 self.spawn(*namespaces, join, *into_cgroup, *keep_capabilities)
@@ -108,6 +109,10 @@ impl Creation<'_> {
             self.warnings.extend(open.apply(plan)?);
         }
         Ok(())
+    }
+
+    fn give_cgroup(&mut self, uid: u32) -> Result<()> {
+        self.cgroup.as_ref().map_or(Ok(()), |open| open.give(uid))
     }
 
     fn open_cgroups(&mut self, first: Slot) -> Result<()> {

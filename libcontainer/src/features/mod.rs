@@ -16,7 +16,7 @@
 //! | `masked_paths` | `/linux/maskedPaths`, `/linux/readonlyPaths` | Mask, ReadonlyPath | mount_setattr(2) |
 //! | `sysctl` | `/linux/sysctl` | WriteProc | proc(5) |
 //! | `labels` | `/process/apparmorProfile`, `/process/selinuxLabel` | WriteProc | proc_pid_attr(5) |
-//! | `cgroup`, `cgroup_sheet`, `cgroup_entry`, `resources_v1`, `resources_v2`, `resources_update`, `cgroup_devices`, `cgroup_device_program`, `systemd` | `/linux/resources`, `/linux/cgroupsPath` | StartScope, MakeCgroups, LimitCgroups, EnterCgroups | cgroups(7) |
+//! | `cgroup`, `cgroup_sheet`, `cgroup_entry`, `resources_v1`, `resources_v2`, `resources_update`, `cgroup_devices`, `cgroup_device_program`, `cgroup_owner`, `systemd` | `/linux/resources`, `/linux/cgroupsPath` | StartScope, MakeCgroups, LimitCgroups, GiveCgroup, EnterCgroups | cgroups(7) |
 //! | `process` | `/process` args, env, cwd, umask | WorkingDir, Home, FindProgram, Ready, Exec | execve(2) |
 //! | `user` | `/process/user` | User, StdioOwner, Umask | setresuid(2) |
 //! | `capabilities` | `/process/capabilities` | BoundingSet, Capabilities, NoNewPrivileges | capabilities(7) |
@@ -37,6 +37,7 @@ pub mod cgroup_device_program;
 pub mod cgroup_devices;
 pub mod cgroup_entry;
 pub mod cgroup_mounts;
+pub mod cgroup_owner;
 mod cgroup_sheet;
 pub mod console;
 pub mod descriptors;

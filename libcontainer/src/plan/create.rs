@@ -10,9 +10,9 @@ use libcontainer_init::wire::Slot;
 
 use crate::config::{Config, Joined, MountKind};
 use crate::features::{
-    capabilities, cgroup_entry, cgroup_mounts, console, descriptors, devices, hooks, hostname,
-    keyring, labels, limits, masked_paths, mounts, namespaces, notify, process, rootfs, seccomp,
-    sysctl, user, user_namespace,
+    capabilities, cgroup_entry, cgroup_mounts, cgroup_owner, console, descriptors, devices, hooks,
+    hostname, keyring, labels, limits, masked_paths, mounts, namespaces, notify, process, rootfs,
+    seccomp, sysctl, user, user_namespace,
 };
 use crate::host::Host;
 use crate::steps::Steps;
@@ -134,6 +134,7 @@ impl<'a> Create<'a> {
     fn make_cgroups(&mut self) {
         let (config, s) = (self.config, &mut self.steps);
         cgroup_entry::make(config, s);
+        cgroup_owner::give(config, self.host.euid, s);
         cgroup_mounts::open_own(config, s);
         self.cgroups = cgroup_entry::open(config, s);
     }

@@ -190,6 +190,7 @@ impl<'a> Words<'a> {
             },
             Task::MakeCgroups => "make the cgroups".to_owned(),
             Task::LimitCgroups => "set the limits of the cgroups".to_owned(),
+            Task::GiveCgroup { uid } => format!("make user {uid} the owner of the cgroup"),
             Task::OpenCgroups { count, .. } => format!("open {count} cgroups to enter"),
             Task::Spawn { namespaces, join, into_cgroup, affinity, .. } => {
                 let mut text = format!("start init{}", kinds(" in new ", *namespaces));

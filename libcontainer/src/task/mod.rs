@@ -79,6 +79,11 @@ pub enum Task {
     MakeCgroups,
     /// Writes the limits.
     LimitCgroups,
+    /// Makes a user the owner of the cgroup, and of those of its files by which it is divided.
+    GiveCgroup {
+        /// The host's id.
+        uid: u32,
+    },
     /// Opens what init writes itself into.
     OpenCgroups {
         /// The first slot.
@@ -159,6 +164,7 @@ impl Task {
             Self::StartScope => "StartScope",
             Self::MakeCgroups => "MakeCgroups",
             Self::LimitCgroups => "LimitCgroups",
+            Self::GiveCgroup { .. } => "GiveCgroup",
             Self::OpenCgroups { .. } => "OpenCgroups",
             Self::Spawn { .. } => "Spawn",
             Self::WriteMappings { .. } => "WriteMappings",
