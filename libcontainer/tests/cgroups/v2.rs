@@ -6,8 +6,11 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use libcontainer::cgroup::{Cgroup, Open};
+use libcontainer::task::cgroup::CgroupUpdate;
 
 use crate::scene::{Guest, Top, on_v2, skip, write};
 
@@ -144,6 +147,42 @@ fn programs_decide_about_devices_and_replace_each_other() {
     assert_eq!(access(&open, &nodes), "null kmsg full made end", "after more than can be attached");
     open.cgroup().remove().unwrap();
     fs::remove_dir_all(&nodes).unwrap();
+}
+
+/// How many eBPF programs the kernel has loaded: each has memory of its own.
+fn loaded_programs() -> usize {
+    let text = crate::scene::read(Path::new("/proc/vmallocinfo"));
+    text.lines().filter(|line| line.contains("bpf_prog_alloc")).count()
+}
+
+#[test]
+fn ten_thousand_updates_leave_no_program_behind() {
+    /// What tests beside this one may have loaded meanwhile.
+    const OTHERS: usize = 100;
+    if !on_v2("v2::ten_thousand_updates_leave_no_program_behind") {
+        return;
+    }
+    let top = Top::new("v2many");
+    let rules = [
+        r#"{"devices":[{"allow":false,"access":"rwm"}]}"#,
+        r#"{"devices":[{"allow":true,"type":"c","major":1,"minor":11,"access":"r"}]}"#,
+    ];
+    let plans = rules.map(|rules| top.plan("c", rules));
+    let before = loaded_programs();
+    let (open, _) = Cgroup::create(&plans[0]).unwrap();
+    assert_ne!(loaded_programs(), 0, "one that is loaded is seen");
+    for plan in plans.iter().cycle().take(10_000) {
+        let update = CgroupUpdate { plan: plan.clone(), ..CgroupUpdate::default() };
+        open.cgroup().update(&update).unwrap();
+    }
+    let patience = Instant::now() + Duration::from_secs(30);
+    // The kernel frees a program some time after its last user is gone.
+    while loaded_programs() > before + OTHERS && Instant::now() < patience {
+        sleep(Duration::from_millis(50));
+    }
+    let after = loaded_programs();
+    assert!(after <= before + OTHERS, "{before} programs before, {after} after");
+    open.cgroup().remove().unwrap();
 }
 
 #[test]
