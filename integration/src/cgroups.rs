@@ -51,25 +51,32 @@ impl Layout {
         self.v1.is_empty()
     }
 
+    /// Whether there is cgroup v2 beside v1.
+    pub fn is_hybrid(&self) -> bool {
+        !self.v1.is_empty() && self.v2.is_some()
+    }
+
     /// The mount points of all hierarchies.
     pub fn hierarchies(&self) -> BTreeSet<&Path> {
         self.v1.iter().map(|(_, path)| path.as_path()).chain(self.v2.as_deref()).collect()
     }
 
+    /// Whether a controller is one of v1 here.
+    pub fn is_v1(&self, controller: &str) -> bool {
+        self.v1.iter().any(|(name, _)| name == controller)
+    }
+
     /// Whether a controller, by its v1 name, can limit a container here.
     pub fn has(&self, controller: &str) -> bool {
-        if !self.is_v2() {
-            return self.v1.iter().any(|(name, _)| name == controller);
-        }
-        let Some(root) = &self.v2 else { return false };
         let name = match controller {
             "blkio" => "io",
             "cpuacct" => "cpu",
             other => other,
         };
-        if matches!(name, "freezer" | "devices") {
+        if self.is_v1(controller) || (self.is_v2() && matches!(name, "freezer" | "devices")) {
             return true;
         }
+        let Some(root) = &self.v2 else { return false };
         let controllers = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
         controllers.split_whitespace().any(|c| c == name)
     }
@@ -110,6 +117,12 @@ impl Layout {
             let _ = fs::remove_dir(dir);
         }
     }
+}
+
+/// The numbers of some disk of this machine, `MAJOR:MINOR`.
+pub fn disk() -> Option<String> {
+    let mut disks = fs::read_dir("/sys/block").ok()?.flatten();
+    disks.find_map(|disk| fs::read_to_string(disk.path().join("dev")).ok()).map(|n| n.trim().into())
 }
 
 /// Calls `seen` for every directory below `dir`.

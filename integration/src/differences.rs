@@ -23,6 +23,7 @@ const TABLE: &[(Kind, &str, &str)] = &[
     (Kind::Crun, "pause::a_paused_container_can_be_deleted_by_force", "it tells of a missing file and not of a missing container"),
     (Kind::Runc, "undying::a_process_that_does_not_end_is_an_error_and_can_be_deleted_once_it_does", "it tells success and leaves processes and cgroups behind"),
     (Kind::Crun, "undying::a_process_that_does_not_end_is_an_error_and_can_be_deleted_once_it_does", "it tells success and leaves processes and cgroups behind"),
+    (Kind::Runc, "update::a_limit_below_what_is_used_is_refused_if_that_is_to_be_checked", "runc knows it from 1.2 on"),
     (Kind::Crun, "update::what_is_no_limit_is_refused_and_changes_nothing", "it tells of a missing file and not of a missing container"),
     (Kind::Crun, "update::a_document_changes_what_it_gives_and_zeros_leave_the_rest", "it takes a swap of 0 for a limit"),
     (Kind::Crun, "update::every_flag_changes_its_limit_and_no_other", "it knows no sizes with units"),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use integration::cgroups::Layout;
+use integration::cgroups::{Layout, disk};
 use integration::{Bundle, Container, Need, Scene};
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn check(scene: &Scene, resources: &Value, expected: &[Expected]) {
     let container = scene.start(&bundle);
     let layout = Layout::here();
     for Expected { controller, v1, v2 } in expected {
-        let (file, value) = if layout.is_v2() { v2 } else { v1 };
+        let (file, value) = if layout.is_v1(controller) { v1 } else { v2 };
         if !file.is_empty() {
             assert_eq!(&layout.read(controller, bundle.cgroup(), file), value, "{file}");
         }
@@ -117,9 +117,9 @@ fn a_limit_of_processes_is_what_the_configuration_says_and_holds() {
 #[test]
 fn throttles_of_block_devices_are_what_the_configuration_says() {
     let Some(scene) = Scene::needing(&[Need::Controller("blkio")]) else { return };
-    let Some((major, minor)) = disk() else {
-        return integration::skip("no block device here");
-    };
+    let Some(number) = disk() else { return integration::skip("no block device here") };
+    let (major, minor) = number.split_once(':').expect("two numbers");
+    let (major, minor): (u32, u32) = (major.parse().expect("one"), minor.parse().expect("one"));
     let layout = Layout::here();
     if !layout.is_v2() {
         let root = layout.dir("blkio", "/");
@@ -128,7 +128,7 @@ fn throttles_of_block_devices_are_what_the_configuration_says() {
         }
     }
     let entry = json!([{ "major": major, "minor": minor, "rate": 1_048_576 }]);
-    let line = format!("{major}:{minor} 1048576");
+    let line = format!("{number} 1048576");
     let bundle = scene.bundle().sleeping();
     let throttle = json!({ "blockIO": { "throttleReadBpsDevice": entry } });
     let bundle = bundle.set("/linux/resources", throttle);
@@ -137,14 +137,6 @@ fn throttles_of_block_devices_are_what_the_configuration_says() {
     let value = layout.read("blkio", bundle.cgroup(), file);
     assert!(value.contains(&line) || value.contains("rbps=1048576"), "{value}");
     container.end();
-}
-
-/// The numbers of some disk.
-fn disk() -> Option<(u32, u32)> {
-    let disks = fs::read_dir("/sys/block").ok()?;
-    let number = disks.flatten().find_map(|d| fs::read_to_string(d.path().join("dev")).ok())?;
-    let (major, minor) = number.trim().split_once(':')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 #[test]

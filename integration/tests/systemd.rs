@@ -68,10 +68,11 @@ fn limits_are_properties_of_the_scope_and_values_in_its_files() {
         "devices": [{ "allow": false, "access": "rwm" }],
     });
     let container = start(&scene, |bundle| bundle.set("/linux/resources", resources));
+    let v1 = Layout::here().is_v1("cpu");
     for (name, value) in [
         ("MemoryMax", "67108864"),
         ("MemoryLow", "33554432"),
-        ("CPUWeight", "59"),
+        if v1 { ("CPUShares", "512") } else { ("CPUWeight", "59") },
         ("CPUQuotaPerSecUSec", "500ms"),
         ("AllowedCPUs", "0"),
         ("AllowedMemoryNodes", "0"),
@@ -82,8 +83,14 @@ fn limits_are_properties_of_the_scope_and_values_in_its_files() {
     ] {
         assert_eq!(property(&scene, &container, name), value, "{name}");
     }
+    if v1 {
+        assert_eq!(file(&container, "cpu", "cpu.shares"), "512");
+        assert_eq!(file(&container, "cpu", "cpu.cfs_quota_us"), "25000");
+        assert_eq!(file(&container, "cpu", "cpu.cfs_period_us"), "50000");
+    } else {
+        assert_eq!(file(&container, "cpu", "cpu.max"), "25000 50000");
+    }
     assert_eq!(file(&container, "memory", "memory.max"), "67108864");
-    assert_eq!(file(&container, "cpu", "cpu.max"), "25000 50000");
     assert_eq!(file(&container, "pids", "pids.max"), "33");
     assert_eq!(file(&container, "cpuset", "cpuset.cpus"), "0");
     let pid = container.pid().to_string();

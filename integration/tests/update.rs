@@ -25,7 +25,7 @@ type Limit = (&'static str, (&'static str, &'static str), (&'static str, &'stati
 fn holds(bundle: &Bundle, limits: &[Limit]) {
     let layout = Layout::here();
     for (controller, v1, v2) in limits {
-        let (file, value) = if layout.is_v2() { v2 } else { v1 };
+        let (file, value) = if layout.is_v1(controller) { v1 } else { v2 };
         if !file.is_empty() {
             assert_eq!(&layout.read(controller, bundle.cgroup(), file), value, "{file}");
         }
@@ -109,10 +109,10 @@ fn flags_of_newer_kernels_and_runtimes_change_their_limits() {
     update(&container, &["--cpu-quota", "5000"]).refused().says(&["larger than the quota"]);
     assert_eq!(layout.read("cpu", bundle.cgroup(), burst), "10000");
     let told = update(&container, &["--kernel-memory", "64m"]);
-    if layout.is_v2() {
-        told.refused().says(&["kernel"]);
-    } else {
+    if layout.is_v1("memory") {
         told.ok().says(&["no effect"]);
+    } else {
+        told.refused().says(&["kernel"]);
     }
     for flag in ["--l3-cache-schema", "--mem-bw-schema"] {
         update(&container, &[flag, "L3:0=f"]).refused().says(&["Intel RDT"]);
@@ -137,6 +137,23 @@ fn memory_and_swap_together_are_limited() {
     holds(&bundle, &[("memory", (v1, "67108864"), (v2, "0"))]);
     update(&container, &["--memory-swap", "-1"]).ok();
     holds(&bundle, &[("memory", ("", ""), (v2, "max"))]);
+    container.end();
+}
+
+#[test]
+fn a_limit_below_what_is_used_is_refused_if_that_is_to_be_checked() {
+    let Some(scene) = Scene::needing(&EACH) else { return };
+    let memory = json!({ "limit": 67_108_864, "checkBeforeUpdate": true });
+    let bundle = scene.bundle().set("/linux/resources/memory", memory);
+    let container = scene.start(&bundle.clone().sh("echo runs; sleep 1000"));
+    container.expect("runs\n");
+    let document = json!({ "memory": { "limit": 4096, "checkBeforeUpdate": true } });
+    update_from(&scene, &container, &document).refused();
+    let kept = ("memory", ("memory.limit_in_bytes", "67108864"), ("memory.max", "67108864"));
+    holds(&bundle, &[kept]);
+    assert_eq!(container.status(), "running");
+    let document = json!({ "memory": { "limit": 33_554_432, "checkBeforeUpdate": true } });
+    update_from(&scene, &container, &document).ok();
     container.end();
 }
 
@@ -239,12 +256,13 @@ fn limits_are_raised_and_lowered_in_the_order_that_the_kernel_accepts() {
         }
         update(&container, &flags).ok();
         let (layout, cgroup) = (Layout::here(), bundle.cgroup());
-        if layout.is_v2() {
-            assert_eq!(layout.read("memory", cgroup, "memory.max"), memory);
-            assert_eq!(layout.read("cpu", cgroup, "cpu.max"), format!("{quota} {period}"));
-        } else {
-            assert_eq!(layout.read("memory", cgroup, "memory.limit_in_bytes"), memory);
+        let v1 = layout.is_v1("memory");
+        let limit = if v1 { "memory.limit_in_bytes" } else { "memory.max" };
+        assert_eq!(layout.read("memory", cgroup, limit), memory);
+        if layout.is_v1("cpu") {
             assert_eq!(layout.read("cpu", cgroup, "cpu.cfs_quota_us"), quota);
+        } else {
+            assert_eq!(layout.read("cpu", cgroup, "cpu.max"), format!("{quota} {period}"));
         }
     }
     container.end();

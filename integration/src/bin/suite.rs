@@ -29,6 +29,7 @@ const STRICT: (&str, &str) = ("RUSTDOCFLAGS", "-D warnings");
 const IN_MACHINE: &[&str] = &[
     "lifecycle",
     "cgroups",
+    "resources",
     "delegation",
     "exec",
     "pause",
@@ -45,6 +46,9 @@ const IN_MACHINE: &[&str] = &[
     "systemd",
     "steps",
 ];
+
+/// Those of them that run where it has cgroup v1.
+const IN_MACHINE_V1: &[&str] = &["systemd", "resources", "cgroups", "update", "pause"];
 
 /// One step: its name, its command line, and what tells why it cannot be performed here.
 struct Step {
@@ -103,16 +107,23 @@ fn steps(totals: &mut Totals) -> Vec<Step> {
         totals.skip(format!("integration on pure cgroup v1 and v2: {why}"));
     } else {
         let tests = "cargo test -p integration --no-fail-fast --test lifecycle --test cgroups \
-                     --test delegation --test pause --test update --test exec --test events \
-                     --test ps";
+                     --test resources --test delegation --test pause --test update \
+                     --test exec --test events --test ps";
         for (name, layout) in [("cgroup v2", "v2"), ("cgroup v1", "v1")] {
             steps.push(Step::new(name, &format!("integration/with-cgroups {layout} {tests}")));
         }
     }
-    let tests: String = IN_MACHINE.iter().map(|name| format!(" --test {name}")).collect();
-    let line = "integration/in-machine cargo test -p integration -p libcontainer --no-fail-fast";
-    let step = Step::new("machine with systemd and cgroup v2", &format!("{line}{tests}"));
-    steps.push(Step { obstacle: no_machine, ..step });
+    for (name, cgroups, tests) in [
+        ("machine with systemd and cgroup v2", "v2", IN_MACHINE),
+        ("machine with systemd and cgroup v1", "v1", IN_MACHINE_V1),
+    ] {
+        let tests: String = tests.iter().map(|name| format!(" --test {name}")).collect();
+        let line = format!(
+            "integration/in-machine --cgroups {cgroups} cargo test -p integration -p libcontainer \
+             --no-fail-fast{tests}"
+        );
+        steps.push(Step { obstacle: no_machine, ..Step::new(name, &line) });
+    }
     if root {
         let line = "cargo run -q -p conformance -- --expect conformance/expect/keel.txt --runtime";
         steps.push(Step::new("conformance", line));

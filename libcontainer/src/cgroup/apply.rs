@@ -74,9 +74,15 @@ impl Open {
     }
 
     fn refused(&self, write: &Write, errno: Errno) -> Error {
-        let Write { place, file, value, pointer, .. } = write;
+        let Write { place, file, value, pointer, missing } = write;
         let (directory, dir): (&Place, &Dir) =
             (&self.cgroup.directories[*place].place, &self.dirs[*place]);
+        let (file, value) = match missing {
+            OnMissing::Instead { file, value } if dir.writable(&write.file).is_err() => {
+                (file, value)
+            }
+            _ => (file, value),
+        };
         let mut message = format!("cannot set {file} to {}", value.escape_default());
         if !directory.is_legacy()
             && let Some(reason) = unified::absent_controller(dir, file)

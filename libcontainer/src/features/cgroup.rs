@@ -71,7 +71,7 @@ pub fn plan_scope(
     let path = systemd::root(cgroups, wanted.bus.is_some()) + &name.path();
     sheet.place(Some(&path), &path, wanted.rootless);
     let mut plan = filled_in(resources, wanted.rootless, true, sheet)?;
-    let mut limits = systemd::properties(&plan.writes);
+    let mut limits = systemd::properties(&plan.writes, &plan.writes);
     if !wanted.rootless {
         let pointer = format!("{RESOURCES}/devices");
         let mut told = Vec::new(); // already

@@ -48,18 +48,17 @@ pub fn plan(
     let due = |write: &Write| {
         !before.writes.contains(write) || alone.writes.iter().any(|own| own.file == write.file)
     };
+    let writes: Vec<Write> = all.writes.iter().filter(|write| due(write)).cloned().collect();
     let mut update = CgroupUpdate {
         ceiling: ceiling(&all.places, new, &after),
-        plan: CgroupPlan {
-            writes: all.writes.into_iter().filter(due).collect(),
-            places: all.places,
-            ..CgroupPlan::default()
-        },
+        plan: CgroupPlan { places: all.places, ..CgroupPlan::default() },
         ..CgroupUpdate::default()
     };
     if known.scope {
-        update.properties = systemd::properties(&update.plan.writes);
+        update.properties = systemd::properties(&writes, &all.writes);
+        update.lasting = all.writes;
     }
+    update.plan.writes = writes;
     if !new.devices.is_empty() {
         devices(known, &after, &mut update, faults, warnings);
     }

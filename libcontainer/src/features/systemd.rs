@@ -216,10 +216,10 @@ fn items(list: &str) -> Option<Vec<&str>> {
 }
 
 /// The properties that say the same as values for files. Files that no property stands for are
-/// keel's alone.
-pub(super) fn properties(writes: &[Write]) -> Vec<Property> {
+/// keel's alone. Some properties need the values of other files: `all` that the cgroup has been given.
+pub(super) fn properties(writes: &[Write], all: &[Write]) -> Vec<Property> {
     let mut properties: Vec<Property> = Vec::new();
-    let value_of = |file: &str| writes.iter().rev().find(|w| w.file == file).map(|w| &*w.value);
+    let value_of = |file: &str| all.iter().rev().find(|w| w.file == file).map(|w| &*w.value);
     for write in writes {
         for (name, value) in of_file(&write.file, &write.value, value_of) {
             properties.retain(|known| known.name != name);
@@ -242,6 +242,8 @@ fn of_file<'a>(
         "memory.min" => one("MemoryMin", limit(value)),
         "memory.swap.max" => one("MemorySwapMax", limit(value)),
         "memory.limit_in_bytes" => one("MemoryLimit", limit(value)),
+        // systemd knows no 0; what is there already cannot fork with 1 either.
+        "pids.max" if value == "0" => one("TasksMax", limit("1")),
         "pids.max" => one("TasksMax", limit(value)),
         "cpu.weight" => one("CPUWeight", limit(value)),
         "cpu.idle" if value == "1" => one("CPUWeight", Some(Value::Uint64(0))),
@@ -251,6 +253,7 @@ fn of_file<'a>(
             cpu_time(quota, period)
         }
         "cpu.cfs_quota_us" => cpu_time(value, other("cpu.cfs_period_us").unwrap_or("100000")),
+        "cpu.cfs_period_us" => cpu_time(other("cpu.cfs_quota_us").unwrap_or("-1"), value),
         "cpuset.cpus" => one("AllowedCPUs", mask(value)),
         "cpuset.mems" => one("AllowedMemoryNodes", mask(value)),
         "io.weight" => one("IOWeight", limit(value)),
@@ -396,7 +399,7 @@ mod tests {
                 missing: crate::task::cgroup::OnMissing::Fail,
             })
             .collect();
-        properties(&writes).iter().map(|p| format!("{} {}", p.name, p.value)).collect()
+        properties(&writes, &writes).iter().map(|p| format!("{} {}", p.name, p.value)).collect()
     }
 
     #[test]
@@ -411,6 +414,7 @@ mod tests {
             shown(&[("cpu.cfs_period_us", "50000"), ("cpu.cfs_quota_us", "25000")]),
             ["CPUQuotaPerSecUSec 500000", "CPUQuotaPeriodUSec 50000"]
         );
+        assert_eq!(shown(&[("pids.max", "0")]), ["TasksMax 1"]);
         assert_eq!(shown(&[("cpu.max", "max 5000")])[0], "CPUQuotaPerSecUSec infinity");
         assert_eq!(shown(&[("cpuset.cpus", "0-2,8")]), ["AllowedCPUs 0x07 0x01"]);
         assert_eq!(shown(&[("cpu.weight", "100"), ("cpu.idle", "1")]), ["CPUWeight 0"]);

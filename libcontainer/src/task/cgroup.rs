@@ -41,6 +41,9 @@ pub struct CgroupUpdate {
     pub ceiling: Option<Ceiling>,
     /// The same as properties of the scope, where the container has one.
     pub properties: Vec<Property>,
+    /// All values that the cgroup was ever given: what is written again after systemd, which rounds
+    /// and sets more than what has changed.
+    pub lasting: Vec<Write>,
 }
 
 /// A limit of memory that is compared with the usage first.
