@@ -115,6 +115,18 @@ fn a_limit_of_processes_is_what_the_configuration_says_and_holds() {
 }
 
 #[test]
+fn a_limit_of_one_process_lets_one_run() {
+    let Some(scene) = Scene::needing(&[Need::Controller("pids")]) else { return };
+    // Others take 0 for no limit.
+    for limit in if scene.is_keel() { 0..2 } else { 1..2 } {
+        let bundle = scene.bundle().set("/linux/resources/pids/limit", limit);
+        let outcome = scene.run(&bundle.sh("echo alone; (echo another); echo end"));
+        assert_eq!(outcome.stdout, "alone\n", "{outcome:?}");
+        assert!(outcome.stderr.contains("can't fork"), "{outcome:?}");
+    }
+}
+
+#[test]
 fn throttles_of_block_devices_are_what_the_configuration_says() {
     let Some(scene) = Scene::needing(&[Need::Controller("blkio")]) else { return };
     let Some(number) = disk() else { return integration::skip("no block device here") };

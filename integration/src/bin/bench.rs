@@ -21,8 +21,33 @@ use integration::{Bundle, config};
 /// can be entered again at once, and hides the kernel's grace period.
 const GAP: Duration = Duration::from_millis(60);
 
-/// Steps of the search for the lowest memory limit, in bytes.
-const MEMORY_STEP: u64 = 16 * 1024;
+/// A limit whose lowest value that works is searched for.
+struct Lowest {
+    controller: &'static str,
+    pointer: &'static str,
+    /// By how much it is raised: one of `unit`.
+    step: u64,
+    unit: &'static str,
+    /// More steps than anybody needs.
+    most: u64,
+}
+
+const LOWEST: [Lowest; 2] = [
+    Lowest {
+        controller: "memory",
+        pointer: "/linux/resources/memory/limit",
+        step: 16 * 1024,
+        unit: "times 16 KiB",
+        most: 1024,
+    },
+    Lowest {
+        controller: "pids",
+        pointer: "/linux/resources/pids/limit",
+        step: 1,
+        unit: "processes",
+        most: 64,
+    },
+];
 
 /// One program that is compared.
 struct Case {
@@ -179,7 +204,9 @@ impl Ground {
         println!("\nsystem calls of a run, the container's own included");
         self.system_calls(cases, |case| self.run_words(case));
         self.exec(&runtimes)?;
-        self.memory_limits(&runtimes);
+        for limit in &LOWEST {
+            self.lowest(limit, &runtimes);
+        }
         Ok(())
     }
 
@@ -322,13 +349,14 @@ impl Ground {
         }
     }
 
-    /// The lowest memory limit with which a run succeeds three times out of three.
-    fn memory_limits(&self, cases: &[&Case]) {
-        println!("\nlowest memory limit with which a run of /bin/true works");
-        if !Layout::here().has("memory") {
-            return println!("(no memory controller)");
+    /// The lowest limit with which a run succeeds three times out of three.
+    fn lowest(&self, limit: &Lowest, cases: &[&Case]) {
+        let Lowest { controller, pointer, step, unit, most } = limit;
+        println!("\nlowest limit of {controller} with which a run of /bin/true works, {unit}");
+        if !Layout::here().has(controller) {
+            return println!("(no such controller)");
         }
-        let dir = self.dir.join("limited");
+        let dir = self.dir.join(format!("limited-{controller}"));
         let made = Bundle::make(
             &dir,
             &self.dir.join("busybox"),
@@ -337,8 +365,7 @@ impl Ground {
         let Ok(bundle) = made else { return println!("(cannot make a bundle)") };
         for case in cases {
             let works = |steps: u64| {
-                let limit = steps * MEMORY_STEP;
-                bundle.clone().set("/linux/resources/memory/limit", limit).save();
+                bundle.clone().set(pointer, steps * step).save();
                 (0..3).all(|_| {
                     let mut words = self.words(case, &["run", "--bundle"]);
                     words.extend([dir.display().to_string(), self.tag.clone()]);
@@ -350,12 +377,12 @@ impl Ground {
                     good
                 })
             };
-            let (mut low, mut high) = (0, 1024);
+            let (mut low, mut high) = (0, *most);
             while high - low > 1 {
                 let middle = u64::midpoint(low, high);
                 if works(middle) { high = middle } else { low = middle }
             }
-            println!("{:<8}{:>8} KiB", case.name, high * MEMORY_STEP / 1024);
+            println!("{:<8}{high:>8}", case.name);
         }
     }
 }
