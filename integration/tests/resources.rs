@@ -127,9 +127,7 @@ impl Column {
         }
         (Found::Files(before.into_iter().zip(after).map(|(b, a)| [b, a]).collect()), said)
     }
-}
 
-impl Column {
     /// Whether a cell is what the table wants. Which words an error has is only keel's matter.
     fn is_right(&self, expected: &Expected, found: &Found, said: &str) -> bool {
         let keel = self.runtime.kind() == Kind::Keel;

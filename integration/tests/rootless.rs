@@ -102,6 +102,60 @@ fn a_container_in_a_delegated_cgroup_has_its_limits_through_every_verb() {
 }
 
 #[test]
+fn a_users_own_systemd_makes_the_cgroup_and_takes_it_away() {
+    let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
+    let Some(user) = User::with_session() else {
+        return integration::skip("no user here whose systemd is up");
+    };
+    let (id, unit) = (scene.id(), |id: &str| format!("keel-{id}.scope"));
+    let resources = json!({
+        "pids": { "limit": 33 }, "memory": { "limit": 67_108_864 }, "cpu": { "quota": 50_000 }
+    });
+    let bundle = owned(&scene, user)
+        .namespace("cgroup", None)
+        .set("/linux/cgroupsPath", format!("app.slice:keel:{id}"))
+        .set("/linux/resources", resources)
+        .sleeping();
+    bundle.save();
+    let service = |what: &str, call| user.service(&format!("{id}-{what}"), call).run();
+    let keel = |words: &[&str]| service(words[0], scene.keel(["--systemd-cgroup"]).args(words));
+    let systemctl = |verb: &str, words: &[&str]| {
+        service(verb, scene.call("systemctl").args(["--user", verb]).args(words)).ok().stdout
+    };
+    let dir = bundle.dir().display().to_string();
+    keel(&["run", "--detach", "--bundle", &dir, &id]).ok();
+    let shown = systemctl("show", &["--property=MemoryMax,TasksMax,Slice", &unit(&id)]);
+    for line in ["MemoryMax=67108864", "TasksMax=33", "Slice=app.slice"] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}: {shown}");
+    }
+    let files = ["pids.max", "memory.max", "cpu.max"].map(|f| format!("/sys/fs/cgroup/{f}"));
+    let tell = [["exec", &id, "cat"].as_slice(), &files.each_ref().map(String::as_str)].concat();
+    assert_eq!(keel(&tell).ok().stdout, "33\n67108864\n50000 100000\n");
+    keel(&["update", "--pids-limit", "44", &id]).ok();
+    systemctl("daemon-reload", &[]);
+    assert_eq!(keel(&tell).ok().stdout, "44\n67108864\n50000 100000\n");
+    keel(&["kill", &id, "KILL"]).ok();
+    keel(&["delete", "--force", &id]).ok();
+    assert_eq!(systemctl("list-units", &["--all", "--plain", "--no-legend", &unit(&id)]), "");
+}
+
+#[test]
+fn without_a_session_the_error_says_what_is_missing() {
+    let Some(scene) = Scene::needing(&[Need::Keel, Need::Program("unshare")]) else { return };
+    let Some(user) = User::anybody(&scene) else {
+        return integration::skip("a user without privileges cannot make namespaces here");
+    };
+    let bundle = owned(&scene, user).unset("/linux/cgroupsPath");
+    bundle.save();
+    let call = scene.keel(["--systemd-cgroup", "create", "--bundle"]).arg(bundle.dir());
+    let call = user.call(call.arg(scene.id())).under(["env", "-u", "XDG_RUNTIME_DIR"]);
+    call.under(["env", "-u", "DBUS_SESSION_BUS_ADDRESS"])
+        .run()
+        .refused()
+        .says(&["XDG_RUNTIME_DIR"]);
+}
+
+#[test]
 fn a_container_without_a_cgroup_namespace_sees_the_cgroups_of_the_host() {
     let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
     let Some(user) = User::with_session() else {
