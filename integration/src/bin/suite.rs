@@ -47,7 +47,8 @@ const IN_MACHINE: &[&str] = &[
     "steps",
 ];
 
-/// Those of them that run where it has cgroup v1.
+/// Those of them, of this package alone, that run where it has cgroup v1: of the controllers that the
+/// library's own tests want, its kernel has some on v2.
 const IN_MACHINE_V1: &[&str] = &["systemd", "resources", "cgroups", "update", "pause"];
 
 /// One step: its name, its command line, and what tells why it cannot be performed here.
@@ -113,14 +114,13 @@ fn steps(totals: &mut Totals) -> Vec<Step> {
             steps.push(Step::new(name, &format!("integration/with-cgroups {layout} {tests}")));
         }
     }
-    for (name, cgroups, tests) in [
-        ("machine with systemd and cgroup v2", "v2", IN_MACHINE),
-        ("machine with systemd and cgroup v1", "v1", IN_MACHINE_V1),
+    for (name, begin, tests) in [
+        ("machine with systemd and cgroup v2", "v2 cargo test -p libcontainer", IN_MACHINE),
+        ("machine with systemd and cgroup v1", "v1 cargo test", IN_MACHINE_V1),
     ] {
         let tests: String = tests.iter().map(|name| format!(" --test {name}")).collect();
         let line = format!(
-            "integration/in-machine --cgroups {cgroups} cargo test -p integration -p libcontainer \
-             --no-fail-fast{tests}"
+            "integration/in-machine --cgroups {begin} -p integration --no-fail-fast{tests}"
         );
         steps.push(Step { obstacle: no_machine, ..Step::new(name, &line) });
     }
