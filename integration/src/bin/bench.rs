@@ -25,9 +25,9 @@ const GAP: Duration = Duration::from_millis(60);
 struct Lowest {
     controller: &'static str,
     pointer: &'static str,
-    /// By how much it is raised: one of `unit`.
+    /// By how much it is raised, in units.
     step: u64,
-    unit: &'static str,
+    unit: (u64, &'static str),
     /// More steps than anybody needs.
     most: u64,
 }
@@ -36,15 +36,15 @@ const LOWEST: [Lowest; 2] = [
     Lowest {
         controller: "memory",
         pointer: "/linux/resources/memory/limit",
-        step: 16 * 1024,
-        unit: "times 16 KiB",
+        step: 16,
+        unit: (1024, "KiB"),
         most: 1024,
     },
     Lowest {
         controller: "pids",
         pointer: "/linux/resources/pids/limit",
         step: 1,
-        unit: "processes",
+        unit: (1, "processes"),
         most: 64,
     },
 ];
@@ -351,8 +351,8 @@ impl Ground {
 
     /// The lowest limit with which a run succeeds three times out of three.
     fn lowest(&self, limit: &Lowest, cases: &[&Case]) {
-        let Lowest { controller, pointer, step, unit, most } = limit;
-        println!("\nlowest limit of {controller} with which a run of /bin/true works, {unit}");
+        let Lowest { controller, pointer, step, unit: (unit, name), most } = limit;
+        println!("\nlowest limit of {controller} with which a run of /bin/true works, {name}");
         if !Layout::here().has(controller) {
             return println!("(no such controller)");
         }
@@ -365,7 +365,7 @@ impl Ground {
         let Ok(bundle) = made else { return println!("(cannot make a bundle)") };
         for case in cases {
             let works = |steps: u64| {
-                bundle.clone().set(pointer, steps * step).save();
+                bundle.clone().set(pointer, steps * step * unit).save();
                 (0..3).all(|_| {
                     let mut words = self.words(case, &["run", "--bundle"]);
                     words.extend([dir.display().to_string(), self.tag.clone()]);
@@ -382,7 +382,7 @@ impl Ground {
                 let middle = u64::midpoint(low, high);
                 if works(middle) { high = middle } else { low = middle }
             }
-            println!("{:<8}{high:>8}", case.name);
+            println!("{:<8}{:>8}", case.name, high * step);
         }
     }
 }

@@ -34,7 +34,8 @@ impl Cgroup {
 }
 
 impl Cgroup {
-    /// systemd would take back later what it does not know. The files have the last word.
+    /// systemd would take back later what it does not know. It rounds, and so the files have the
+    /// last word.
     fn change_unit(&self, update: &CgroupUpdate, open: &Open) -> Result<()> {
         let Some(unit) = &self.unit else { return Ok(()) };
         systemd::change(unit, &update.properties)?;

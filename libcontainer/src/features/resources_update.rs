@@ -56,7 +56,11 @@ pub fn plan(
     };
     if known.scope {
         update.properties = systemd::properties(&writes, &all.writes);
-        update.lasting = all.writes;
+        let set = |write: &&Write| {
+            let properties = systemd::properties(&[Write::clone(write)], &all.writes);
+            properties.iter().any(|p| update.properties.iter().any(|sent| sent.name == p.name))
+        };
+        update.lasting = all.writes.iter().filter(set).cloned().collect();
     }
     update.plan.writes = writes;
     if !new.devices.is_empty() {

@@ -41,8 +41,8 @@ pub struct CgroupUpdate {
     pub ceiling: Option<Ceiling>,
     /// The same as properties of the scope, where the container has one.
     pub properties: Vec<Property>,
-    /// All values that the cgroup was ever given: what is written again after systemd, which rounds
-    /// and sets more than what has changed.
+    /// What these properties make systemd write, as it was asked for: it rounds, and one of them may
+    /// stand for a file that has not changed.
     pub lasting: Vec<Write>,
 }
 

@@ -170,7 +170,10 @@ fn ten_thousand_updates_leave_no_program_behind() {
     let plans = rules.map(|rules| top.plan("c", rules));
     let before = loaded_programs();
     let (open, _) = Cgroup::create(&plans[0]).unwrap();
-    assert_ne!(loaded_programs(), 0, "one that is loaded is seen");
+    let create = |i| Cgroup::create(&top.plan(&format!("seen-{i}"), rules[0])).unwrap().0;
+    let many: Vec<Open> = (0..3 * OTHERS).map(create).collect();
+    assert!(loaded_programs() > before + OTHERS, "those that are loaded are seen");
+    many.iter().for_each(|open| open.cgroup().remove().unwrap());
     for plan in plans.iter().cycle().take(10_000) {
         let update = CgroupUpdate { plan: plan.clone(), ..CgroupUpdate::default() };
         open.cgroup().update(&update).unwrap();
