@@ -4,21 +4,33 @@
 //! profile ──rules──▶ what happens at each number, by architecture ──program──▶ instructions
 //! ```
 //!
-//! `features::seccomp` calls [`compile`]; it is pure. A verdict is what libseccomp, which the other
-//! runtimes use, would give for the profile as they hand it over; `tests/seccomp.rs` compares them.
-//! The program is ours: numbers with the same verdict become ranges, and a range is found by a
-//! search that is balanced for the commonest calls.
+//! `features::seccomp` calls [`compile`]; [`Profile`] answers what happens at a call and why, for
+//! people. All of it is pure. A verdict is what libseccomp, which the other runtimes use, would give
+//! for the profile as they hand it over; `tests/seccomp.rs` compares them. The program is ours:
+//! numbers with the same verdict become ranges, and a range is found by a search that is balanced
+//! for the commonest calls.
 
 mod arch;
+mod decision;
+mod disassembly;
+mod instruction;
+mod machine;
+mod profile;
 mod program;
 mod rules;
 mod table;
+mod verdict;
 
 use crate::error::Fault;
 use crate::spec::Seccomp;
 
-pub use arch::NAMES as ARCHITECTURES;
-pub use rules::{ACTIONS, FLAGS, OPERATORS};
+pub use arch::{Arch, NAMES as ARCHITECTURES};
+pub use decision::{Condition, Decision, OPERATORS, Operator, Source};
+pub use disassembly::disassemble;
+pub use machine::{Call, run};
+pub use profile::{Calls, Profile, Row};
+pub use rules::FLAGS;
+pub use verdict::{ACTIONS, Verdict};
 
 /// The kernel's limit, BPF_MAXINSNS.
 pub const MOST_INSTRUCTIONS: usize = 4096;
@@ -36,12 +48,13 @@ pub struct Filter {
 
 /// Compiles a profile. Faults point below `pointer`; with a fault there is no filter.
 pub fn compile(profile: &Seccomp, pointer: &str, faults: &mut Vec<Fault>) -> Option<Filter> {
-    let found = faults.len();
-    let rules = rules::read(profile, pointer, faults);
-    if faults.len() > found {
-        return None;
-    }
-    let program = program::assemble(&rules);
+    let rules = rules::read(profile, pointer, faults)?;
+    filter(&rules, pointer, faults)
+}
+
+/// The filter of a profile that was read.
+fn filter(rules: &rules::RuleSet, pointer: &str, faults: &mut Vec<Fault>) -> Option<Filter> {
+    let program = program::assemble(rules);
     if program.len() > MOST_INSTRUCTIONS * 2 {
         let message = format!(
             "the profile takes {} instructions, and the kernel {MOST_INSTRUCTIONS} at most",

@@ -7,22 +7,13 @@
 use std::collections::BTreeMap;
 
 use super::arch::X32_BIT;
-use super::rules::{Condition, KILL_THREAD, Operator, Profile, Rule, Rules, UNKNOWN, Verdict};
+use super::decision::{Condition, Decision, Operator, Source};
+use super::instruction::{
+    AND, ARCHITECTURE, ARGUMENTS, Instruction, JEQ, JGE, JGT, JUMP, LOAD, NUMBER, RETURN,
+};
+use super::rules::{Rule, RuleSet, Rules, unknown};
 use super::table::Table;
-
-/// Opcodes, linux/bpf_common.h.
-const LOAD: u16 = 0x20;
-const AND: u16 = 0x54;
-const JUMP: u16 = 0x05;
-const JEQ: u16 = 0x15;
-const JGT: u16 = 0x25;
-const JGE: u16 = 0x35;
-const RETURN: u16 = 0x06;
-
-/// Where struct seccomp_data has what.
-const NUMBER: u32 = 0;
-const ARCHITECTURE: u32 = 4;
-const ARGUMENTS: u32 = 16;
+use super::verdict::Verdict;
 
 /// The calls that programs make most, roughly by how often.
 const HOT: [&str; 50] = [
@@ -81,7 +72,7 @@ const HOT: [&str; 50] = [
 const WEIGHT: u64 = 16;
 
 /// The program of a profile.
-pub(super) fn assemble(profile: &Profile) -> Vec<u32> {
+pub(super) fn assemble(profile: &RuleSet) -> Vec<u32> {
     let mut code = Assembler { code: Vec::new(), returns: BTreeMap::new() };
     let table = Table::new();
     let mut blocks = Vec::new();
@@ -92,7 +83,7 @@ pub(super) fn assemble(profile: &Profile) -> Vec<u32> {
             .find(|other| other.arch.is_x32() && other.arch.audit == rules.arch.audit);
         blocks.push((rules.arch.audit, code.architecture(profile, rules, x32, &table)));
     }
-    let mut next = code.verdict(KILL_THREAD);
+    let mut next = code.verdict(Verdict::KILL_THREAD);
     for (audit, block) in blocks {
         next = code.branch(JEQ, audit, block, next);
     }
@@ -109,8 +100,8 @@ struct Range {
 }
 
 struct Assembler {
-    /// Instructions from the last to the first: code, jumps, operand.
-    code: Vec<(u16, u8, u8, u32)>,
+    /// Instructions from the last to the first.
+    code: Vec<Instruction>,
     /// Where a return stands.
     returns: BTreeMap<Verdict, usize>,
 }
@@ -122,17 +113,16 @@ impl Assembler {
     /// The code for one architecture, with the numbers of X32, which share its name.
     fn architecture(
         &mut self,
-        profile: &Profile,
+        profile: &RuleSet,
         rules: &Rules,
         x32: Option<&Rules>,
         table: &Table,
     ) -> Place {
         let own = self.numbers(profile, rules, table);
-        let Some(native) = super::arch::Arch::named("SCMP_ARCH_X86_64") else { return own };
-        let entry = if rules.arch == native {
+        let entry = if rules.arch.has_x32() {
             let other = match x32 {
                 Some(rules) => self.numbers(profile, rules, table),
-                None => self.verdict(KILL_THREAD),
+                None => self.verdict(Verdict::KILL_THREAD),
             };
             self.branch(JGE, X32_BIT, other, own)
         } else {
@@ -141,7 +131,7 @@ impl Assembler {
         self.load(NUMBER, entry)
     }
 
-    fn numbers(&mut self, profile: &Profile, rules: &Rules, table: &Table) -> Place {
+    fn numbers(&mut self, profile: &RuleSet, rules: &Rules, table: &Table) -> Place {
         let (ranges, kinds) = ranges(profile, rules, table);
         let mut leaves: Vec<Option<Place>> = vec![None; kinds.len()];
         self.search(&ranges, &kinds, &mut leaves, profile.default)
@@ -157,10 +147,10 @@ impl Assembler {
     ) -> Place {
         if let [range] = ranges {
             let kind = &kinds[range.rule];
-            return match (kind.chains.is_empty(), leaves[range.rule]) {
-                (true, _) => self.verdict(kind.otherwise.unwrap_or(default)),
-                (false, Some(place)) => place,
-                (false, None) => {
+            return match (kind.as_slice(), leaves[range.rule]) {
+                ([only], _) if only.conditions.is_empty() => self.verdict(only.verdict),
+                (_, Some(place)) => place,
+                (_, None) => {
                     let place = self.rule(kind, default);
                     leaves[range.rule] = Some(place);
                     place
@@ -180,12 +170,12 @@ impl Assembler {
         self.branch(JGE, start, high, low)
     }
 
-    /// The conditions of a rule, the last first.
+    /// The decisions of a rule, the last first.
     fn rule(&mut self, rule: &Rule, default: Verdict) -> Place {
-        let mut next = self.verdict(rule.otherwise.unwrap_or(default));
-        for (conditions, verdict) in rule.chains.iter().rev() {
-            let mut holds = self.verdict(*verdict);
-            for condition in conditions.iter().rev() {
+        let mut next = self.verdict(default);
+        for decision in rule.iter().rev() {
+            let mut holds = self.verdict(decision.verdict);
+            for condition in decision.conditions.iter().rev() {
                 holds = self.condition(condition, holds, next);
             }
             next = holds;
@@ -228,23 +218,23 @@ impl Assembler {
         if mask == u32::MAX {
             return self.load(at, next);
         }
-        let and = self.follow((AND, 0, 0, mask), next);
+        let and = self.follow(Instruction::plain(AND, mask), next);
         self.load(at, and)
     }
 
     fn load(&mut self, at: u32, next: Place) -> Place {
-        self.follow((LOAD, 0, 0, at), next)
+        self.follow(Instruction::plain(LOAD, at), next)
     }
 
     /// An instruction with one that comes next.
-    fn follow(&mut self, instruction: (u16, u8, u8, u32), next: Place) -> Place {
+    fn follow(&mut self, instruction: Instruction, next: Place) -> Place {
         if next + 1 != self.code.len() {
             self.jump(next);
         }
         self.push(instruction)
     }
 
-    fn branch(&mut self, code: u16, value: u32, yes: Place, no: Place) -> Place {
+    fn branch(&mut self, code: u16, operand: u32, yes: Place, no: Place) -> Place {
         if yes == no {
             return yes;
         }
@@ -252,7 +242,7 @@ impl Assembler {
         let no = self.near(no);
         let yes = self.near(yes);
         let distance = |place: Place| (self.code.len() - place - 1) as u8;
-        self.push((code, distance(yes), distance(no), value))
+        self.push(Instruction { code, yes: distance(yes), no: distance(no), operand })
     }
 
     /// A place that a conditional jump reaches, with room for one more of these.
@@ -263,9 +253,9 @@ impl Assembler {
         }
         match self.code[place] {
             // A copy is as long as a jump to it, and one step shorter.
-            (RETURN, _, _, verdict) => {
-                let copy = self.push((RETURN, 0, 0, verdict));
-                self.returns.insert(verdict, copy);
+            copy @ Instruction { code: RETURN, operand, .. } => {
+                let copy = self.push(copy);
+                self.returns.insert(Verdict(operand), copy);
                 copy
             }
             _ => self.jump(place),
@@ -274,45 +264,41 @@ impl Assembler {
 
     fn jump(&mut self, place: Place) -> Place {
         let distance = (self.code.len() - place - 1) as u32;
-        self.push((JUMP, 0, 0, distance))
+        self.push(Instruction::plain(JUMP, distance))
     }
 
     fn verdict(&mut self, verdict: Verdict) -> Place {
         match self.returns.get(&verdict) {
             Some(place) => *place,
             None => {
-                let place = self.push((RETURN, 0, 0, verdict));
+                let place = self.push(Instruction::plain(RETURN, verdict.0));
                 self.returns.insert(verdict, place);
                 place
             }
         }
     }
 
-    fn push(&mut self, instruction: (u16, u8, u8, u32)) -> Place {
+    fn push(&mut self, instruction: Instruction) -> Place {
         self.code.push(instruction);
         self.code.len() - 1
     }
 
     /// The program, in its order.
     fn words(&self) -> Vec<u32> {
-        let mut words = Vec::with_capacity(self.code.len() * 2);
-        for (code, yes, no, value) in self.code.iter().rev() {
-            let [first, second] = code.to_ne_bytes();
-            words.extend([u32::from_ne_bytes([first, second, *yes, *no]), *value]);
-        }
-        words
+        self.code.iter().rev().flat_map(|instruction| instruction.words()).collect()
     }
 }
 
 /// The numbers of an architecture as ranges, from 0 to the largest there is, and the different rules.
-fn ranges(profile: &Profile, rules: &Rules, table: &Table) -> (Vec<Range>, Vec<Rule>) {
+fn ranges(profile: &RuleSet, rules: &Rules, table: &Table) -> (Vec<Range>, Vec<Rule>) {
     let hot: Vec<u32> = HOT.iter().filter_map(|name| table.number(name, rules.arch)).collect();
-    let default = Rule { chains: Vec::new(), otherwise: Some(profile.default) };
-    let unknown = Rule { chains: Vec::new(), otherwise: Some(UNKNOWN) };
+    let default =
+        Decision { conditions: Vec::new(), verdict: profile.default, source: Source::Default };
+    let (default, unknown) = (vec![default], vec![unknown()]);
     let mut kinds: Vec<Rule> = Vec::new();
     let mut found: Vec<Range> = Vec::new();
     let mut add = |start: u32, rule: &Rule, weight: u64| {
-        let kind = kinds.iter().position(|known| known == rule).unwrap_or_else(|| {
+        let kind = kinds.iter().position(|known| same(known, rule)).unwrap_or_else(|| {
             kinds.push(rule.clone());
             kinds.len() - 1
         });
@@ -340,4 +326,9 @@ fn ranges(profile: &Profile, rules: &Rules, table: &Table) -> (Vec<Range>, Vec<R
         None => add(next, &default, 1),
     }
     (found, kinds)
+}
+
+/// Whether two rules lead to the same, whatever says so.
+fn same(one: &Rule, other: &Rule) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.acts_as(other))
 }

@@ -8,38 +8,11 @@
 use std::collections::BTreeMap;
 
 use super::arch::Arch;
+use super::decision::{Condition, Decision, OPERATORS, Operator, Source};
 use super::table::Table;
+use super::verdict::{ACTIONS, EPERM, MOST_ERRNO, MOST_MESSAGE, Verdict};
 use crate::error::Fault;
 use crate::spec::{Seccomp, Syscall, SyscallArg};
-
-/// What the kernel is told to do, SECCOMP_RET_*.
-pub(super) type Verdict = u32;
-const RET_DATA: u32 = 0xffff;
-const ERRNO: Verdict = 0x0005_0000;
-const NOTIFY: Verdict = 0x7fc0_0000;
-const TRACE: Verdict = 0x7ff0_0000;
-const LOG: Verdict = 0x7ffc_0000;
-const ALLOW: Verdict = 0x7fff_0000;
-/// A process of an architecture that the profile does not list, as with libseccomp.
-pub(super) const KILL_THREAD: Verdict = 0;
-
-const EPERM: u32 = 1;
-const ENOSYS: u32 = 38;
-/// MAX_ERRNO of the kernel, which would cut a larger one.
-const MOST_ERRNO: u32 = 4095;
-
-/// The names of actions and what they are.
-pub const ACTIONS: [(&str, Verdict); 9] = [
-    ("SCMP_ACT_KILL", KILL_THREAD),
-    ("SCMP_ACT_KILL_PROCESS", 0x8000_0000),
-    ("SCMP_ACT_KILL_THREAD", KILL_THREAD),
-    ("SCMP_ACT_TRAP", 0x0003_0000),
-    ("SCMP_ACT_ERRNO", ERRNO),
-    ("SCMP_ACT_TRACE", TRACE),
-    ("SCMP_ACT_ALLOW", ALLOW),
-    ("SCMP_ACT_LOG", LOG),
-    ("SCMP_ACT_NOTIFY", NOTIFY),
-];
 
 /// The names of flags, and the bits of seccomp(2).
 pub const FLAGS: [(&str, u32); 4] = [
@@ -51,50 +24,9 @@ pub const FLAGS: [(&str, u32); 4] = [
 /// What runc sets where a profile says nothing of flags.
 const DEFAULT_FLAGS: u32 = 4;
 
-/// The names of comparisons.
-pub const OPERATORS: [(&str, Operator); 7] = [
-    ("SCMP_CMP_NE", Operator::NotEqual),
-    ("SCMP_CMP_LT", Operator::Less),
-    ("SCMP_CMP_LE", Operator::LessOrEqual),
-    ("SCMP_CMP_EQ", Operator::Equal),
-    ("SCMP_CMP_GE", Operator::GreaterOrEqual),
-    ("SCMP_CMP_GT", Operator::Greater),
-    ("SCMP_CMP_MASKED_EQ", Operator::MaskedEqual),
-];
-
-/// A comparison of an argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)] // the names say it
-pub enum Operator {
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Equal,
-    GreaterOrEqual,
-    Greater,
-    MaskedEqual,
-}
-
-/// A condition on one argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Condition {
-    /// 0 to 5.
-    pub argument: u32,
-    pub operator: Operator,
-    /// What it is compared with.
-    pub value: u64,
-    /// Of [`Operator::MaskedEqual`]; all bits otherwise.
-    pub mask: u64,
-}
-
-/// What happens at one number.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rule {
-    /// Conditions that must all hold, and what happens then; the first that fits counts.
-    pub chains: Vec<(Vec<Condition>, Verdict)>,
-    /// What happens otherwise; the default if nothing is said.
-    pub otherwise: Option<Verdict>,
-}
+/// What happens at one number: the first decision whose conditions hold counts, or else the default.
+/// One without conditions is the last.
+pub(super) type Rule = Vec<Decision>;
 
 /// A profile for one architecture.
 #[derive(Debug)]
@@ -106,29 +38,26 @@ pub(super) struct Rules {
     pub unknown_from: Option<u32>,
 }
 
-/// A whole profile.
+/// The rules of a whole profile.
 #[derive(Debug)]
-pub(super) struct Profile {
+pub(super) struct RuleSet {
     pub default: Verdict,
     pub architectures: Vec<Rules>,
     pub flags: u32,
 }
 
-/// What a number beyond all that the profile names gets: a program then knows to do without.
-pub(super) const UNKNOWN: Verdict = ERRNO | ENOSYS;
-
-impl Profile {
+impl RuleSet {
     /// Whether a listener is asked about some call.
     pub(super) fn notifies(&self) -> bool {
-        let rules = self.architectures.iter().flat_map(|rules| rules.numbers.values());
-        let verdicts = rules
-            .flat_map(|rule| rule.chains.iter().map(|(_, verdict)| *verdict).chain(rule.otherwise));
-        verdicts.chain([self.default]).any(|verdict| verdict == NOTIFY)
+        let rules = self.architectures.iter().flat_map(|rules| rules.numbers.values().flatten());
+        let verdicts = rules.map(|decision| decision.verdict);
+        verdicts.chain([self.default]).any(|verdict| verdict == Verdict::NOTIFY)
     }
 }
 
 /// Reads a profile; what is wrong with it are faults below `pointer`.
-pub(super) fn read(profile: &Seccomp, pointer: &str, faults: &mut Vec<Fault>) -> Profile {
+pub(super) fn read(profile: &Seccomp, pointer: &str, faults: &mut Vec<Fault>) -> Option<RuleSet> {
+    let found = faults.len();
     let mut reader = Reader { pointer, faults };
     let default = reader.verdict("", &profile.default_action, profile.default_errno_ret);
     let flags = match profile.flags.as_slice() {
@@ -138,10 +67,13 @@ pub(super) fn read(profile: &Seccomp, pointer: &str, faults: &mut Vec<Fault>) ->
     let arches = reader.architectures(&profile.architectures);
     let entries: Vec<Entry<'_>> =
         profile.syscalls.iter().enumerate().map(|(i, syscall)| reader.entry(i, syscall)).collect();
+    if faults.len() > found {
+        return None;
+    }
     let table = Table::new();
     let architectures =
         arches.into_iter().map(|arch| rules_of(arch, &entries, default, &table)).collect();
-    Profile { default, architectures, flags }
+    Some(RuleSet { default, architectures, flags })
 }
 
 /// One entry of `syscalls`, understood.
@@ -168,24 +100,22 @@ impl Reader<'_> {
         };
         let Some((_, verdict)) = ACTIONS.iter().find(|(known, _)| *known == action) else {
             self.fault(&name, format!("\"{}\" is not an action", action.escape_default()));
-            return KILL_THREAD;
+            return Verdict::KILL_THREAD;
         };
         match (*verdict, number) {
-            (ERRNO, Some(number)) if number > MOST_ERRNO => {
+            (Verdict::ERRNO, Some(number)) if number > MOST_ERRNO => {
                 self.fault(&errno, format!("{number} is not an errno"));
-                *verdict
             }
-            (TRACE, Some(number)) if number > RET_DATA => {
+            (Verdict::TRACE, Some(number)) if number > MOST_MESSAGE => {
                 self.fault(&errno, format!("{number} is more than a tracer is told"));
-                *verdict
             }
-            (ERRNO | TRACE, number) => verdict | number.unwrap_or(EPERM),
-            (_, Some(_)) => {
-                self.fault(&errno, format!("{action} returns no number"));
-                *verdict
+            (Verdict::ERRNO | Verdict::TRACE, number) => {
+                return verdict.with(number.unwrap_or(EPERM));
             }
-            (_, None) => *verdict,
+            (_, Some(_)) => self.fault(&errno, format!("{action} returns no number")),
+            (_, None) => {}
         }
+        *verdict
     }
 
     fn flags(&mut self, names: &[String]) -> u32 {
@@ -255,7 +185,7 @@ impl Reader<'_> {
 fn rules_of(arch: Arch, entries: &[Entry<'_>], default: Verdict, table: &Table) -> Rules {
     let mut rules = Rules { arch, numbers: BTreeMap::new(), unknown_from: None };
     let mut last = None;
-    for entry in entries {
+    for (i, entry) in entries.iter().enumerate() {
         let chains = chains(&entry.conditions, arch.wide);
         for name in entry.names {
             let Some(number) = table.number(name, arch) else { continue };
@@ -263,21 +193,31 @@ fn rules_of(arch: Arch, entries: &[Entry<'_>], default: Verdict, table: &Table) 
             if entry.verdict == default {
                 continue;
             }
-            rules.add(number, &chains, entry.verdict);
+            rules.add(number, &chains, entry.verdict, i);
             // What the arguments are cannot be seen there: a rule with conditions counts without
             // them if it is the stricter one.
             if let Some((multiplexer, call)) = multiplexed(name).filter(|_| arch.multiplexed)
-                && (entry.conditions.is_empty() || strictness(entry.verdict) > strictness(default))
+                && (entry.conditions.is_empty()
+                    || entry.verdict.strictness() > default.strictness())
                 && let Some(number) = table.number(multiplexer, arch)
             {
-                rules.add(number, &[vec![is(call)]], entry.verdict);
+                rules.add(number, &[vec![is(call)]], entry.verdict, i);
             }
         }
     }
     // runc's rule: who allows what is not listed, traces it, or answers so anyway, is left alone.
-    let open = matches!(default & !RET_DATA, ALLOW | LOG | TRACE) || default == UNKNOWN;
+    let open = matches!(default.action(), Verdict::ALLOW | Verdict::LOG | Verdict::TRACE)
+        || default == Verdict::UNKNOWN;
     rules.unknown_from = last.filter(|_| !open).map(|last| last + 1);
+    if rules.unknown_from.is_some() && arch.unknown_is_zero {
+        rules.numbers.insert(0, vec![unknown()]);
+    }
     rules
+}
+
+/// What is said about a number that the profile's author did not know.
+pub(super) fn unknown() -> Decision {
+    Decision { conditions: Vec::new(), verdict: Verdict::UNKNOWN, source: Source::Unknown }
 }
 
 /// An entry's conditions as chains: two on one argument are alternatives, as runc has it.
@@ -299,26 +239,22 @@ fn chains(conditions: &[Condition], wide: bool) -> Vec<Vec<Condition>> {
 }
 
 impl Rules {
-    fn add(&mut self, number: u32, chains: &[Vec<Condition>], verdict: Verdict) {
+    /// Adds what the entry with the index `i` says.
+    fn add(&mut self, number: u32, chains: &[Vec<Condition>], verdict: Verdict, i: usize) {
         let rule = self.numbers.entry(number).or_default();
-        for chain in chains {
-            if rule.otherwise.is_some() {
+        for conditions in chains {
+            if rule.last().is_some_and(|last| last.conditions.is_empty()) {
                 return;
             }
-            if chain.is_empty() {
-                rule.chains.clear();
-                rule.otherwise = Some(verdict);
-            } else if rule.chains.iter().all(|(known, _)| known != chain) {
-                rule.chains.push((chain.clone(), verdict));
+            if conditions.is_empty() {
+                rule.clear();
+            }
+            if rule.iter().all(|known| known.conditions != *conditions) {
+                let source = Source::Entry(i);
+                rule.push(Decision { conditions: conditions.clone(), verdict, source });
             }
         }
     }
-}
-
-/// The kernel's order among verdicts of several filters, seccomp(2).
-fn strictness(verdict: Verdict) -> usize {
-    const ORDER: [Verdict; 7] = [ALLOW, LOG, TRACE, NOTIFY, ERRNO, 0x0003_0000, KILL_THREAD];
-    ORDER.iter().position(|known| *known == verdict & !RET_DATA).unwrap_or(ORDER.len())
 }
 
 fn is(value: u64) -> Condition {

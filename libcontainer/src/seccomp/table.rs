@@ -2,6 +2,8 @@
 //!
 //! `syscalls.txt` is sorted by name; a line has the number of each architecture, or one for all.
 
+use std::collections::BTreeMap;
+
 use super::arch::Arch;
 
 const TEXT: &str = include_str!("syscalls.txt");
@@ -36,11 +38,25 @@ impl Table {
         }
         let of_line = |line: &&str| line.split(' ').next().unwrap_or_default().cmp(name);
         let line = self.lines[self.lines.binary_search_by(of_line).ok()?];
-        let mut numbers = line.split(' ').skip(1);
-        let common = line.split(' ').count() == 2;
-        let text = if common { numbers.next() } else { numbers.nth(arch.column) };
-        text?.parse::<u32>().ok().map(|number| arch.base + number)
+        number_of(line, arch)
     }
+
+    /// The names of an architecture's system calls by their numbers.
+    pub(super) fn names(&self, arch: Arch) -> BTreeMap<u32, &'static str> {
+        let name = |line: &'static str| line.split(' ').next().unwrap_or_default();
+        let own = ARM.iter().filter(|_| arch.column == ARM_COLUMN);
+        let own = own.map(|(name, number)| (*number, *name));
+        let lines = self.lines.iter().rev();
+        lines.filter_map(|line| Some((number_of(line, arch)?, name(line)))).chain(own).collect()
+    }
+}
+
+/// The number of an architecture in a line.
+fn number_of(line: &str, arch: Arch) -> Option<u32> {
+    let mut numbers = line.split(' ').skip(1);
+    let common = line.split(' ').count() == 2;
+    let text = if common { numbers.next() } else { numbers.nth(arch.column) };
+    text?.parse::<u32>().ok().map(|number| arch.base + number)
 }
 
 #[cfg(test)]

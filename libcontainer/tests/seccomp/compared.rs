@@ -1,13 +1,12 @@
 //! Filters compared with those of libseccomp, call by call: for the profiles of engines, and for
 //! profiles at random.
 
-use libcontainer::seccomp::compile;
+use libcontainer::seccomp::{Call, compile};
 use libcontainer::spec::Seccomp;
 use serde_json::{Value, json};
 
-use crate::machine::{Call, Instruction, program, run};
 use crate::oracle::Oracle;
-use crate::{ENOSYS, I386, X86_64, engines, profile};
+use crate::{ENOSYS, I386, X86_64, decided, engines, profile};
 
 /// Numbers that no libseccomp of Debian knows, or that it does not know on all architectures: there
 /// the profile is followed here and the default applied by it.
@@ -19,21 +18,21 @@ fn newer(arch: u32, number: u32) -> bool {
 /// Compares two programs on every number of an architecture with some arguments; returns how many
 /// calls were compared, and the differences.
 fn compare(
-    ours: &[Instruction],
-    theirs: &[Instruction],
+    ours: &[u32],
+    theirs: &[u32],
     arguments: &[[u64; 6]],
     calls: impl Fn(u32, u32) -> bool,
     differences: &mut Vec<String>,
 ) -> usize {
     let mut compared = 0;
-    let default = run(theirs, &Call { number: 100_000, arch: X86_64, args: [0; 6] }).0;
+    let default = decided(theirs, &Call { number: 100_000, arch: X86_64, args: [0; 6] }).0;
     for (arch, first) in [(X86_64, 0), (X86_64, 0x4000_0000), (I386, 0)] {
         for number in
             (first..first + 460).filter(|number| !newer(arch, *number) && calls(arch, *number))
         {
             for args in arguments {
                 let call = Call { number, arch, args: *args };
-                let (our, their) = (run(ours, &call).0, run(theirs, &call).0);
+                let (our, their) = (decided(ours, &call).0, decided(theirs, &call).0);
                 compared += 1;
                 // A number beyond those that the profile names is unknown, as runc has it.
                 let unknown = our == ENOSYS && their == default;
@@ -77,7 +76,7 @@ fn the_profiles_of_engines_decide_as_libseccomp_does() {
         let ours = compile(&profile, "", &mut Vec::new()).unwrap();
         let theirs = oracle.program(&profile).unwrap_or_else(|why| panic!("{name}: {why}"));
         compared +=
-            compare(&program(&ours), &theirs, &arguments(&profile), |_, _| true, &mut differences);
+            compare(&ours.program, &theirs, &arguments(&profile), |_, _| true, &mut differences);
     }
     println!("{compared} calls compared");
     assert!(compared > 100_000);
@@ -194,7 +193,7 @@ fn profiles_at_random_decide_as_libseccomp_does() {
         };
         let mut differences = Vec::new();
         compared += compare(
-            &program(&ours),
+            &ours.program,
             &theirs,
             &arguments(&profile),
             |_, number| NUMBERS.contains(&(number & 0xfff)),
