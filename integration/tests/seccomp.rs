@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use integration::bundle::write;
 use integration::{Bundle, Need, Scene};
 use serde_json::{Value, json};
 
@@ -270,5 +271,75 @@ fn a_profile_under_which_nothing_can_be_executed_ends_the_container() {
             "syscalls": [rule(&["futex_waitv"], "SCMP_ACT_ALLOW")],
         });
         scene.run(&with(scene.bundle(), profile)).exits(128 + signal);
+    }
+}
+
+/// What `keel seccomp test` tells is what happens.
+#[test]
+fn the_command_tells_what_happens_to_a_call() {
+    let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
+    let profile = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [
+            { "names": ["sethostname"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28 },
+            { "names": ["kill"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13, "args": [
+                { "index": 1, "value": 10, "op": "SCMP_CMP_EQ" },
+            ] },
+        ],
+    });
+    let script = "hostname x 2>&1; kill -USR1 $$ 2>&1; kill -0 $$ && echo others work";
+    let bundle = with(scene.bundle().sh(script), profile);
+    let said = scene.output(&bundle).to_lowercase();
+    for word in ["no space left", "permission denied", "others work"] {
+        assert!(said.contains(word), "{word} in {said}");
+    }
+    let told = |call: &[&str]| {
+        let test = scene.keel(["seccomp", "test"]).arg(bundle.dir()).args(call);
+        test.run().ok().stdout.lines().take(2).collect::<Vec<_>>().join(" ")
+    };
+    let at = "by /linux/seccomp/syscalls";
+    assert_eq!(
+        told(&["sethostname"]),
+        format!("sethostname(0x0, 0x0, 0x0, 0x0, 0x0, 0x0): fail with ENOSPC {at}/0")
+    );
+    let denied = told(&["kill", "-1", "10"]);
+    let end = format!("0x0): fail with EACCES {at}/1 where arg1 == 0xa");
+    assert!(
+        denied.starts_with("kill(0xffffffffffffffff, 0xa,") && denied.ends_with(&end),
+        "{denied}"
+    );
+    let allowed = told(&["kill", "1", "0"]);
+    assert!(allowed.ends_with("allow by /linux/seccomp/defaultAction"), "{allowed}");
+}
+
+#[test]
+fn the_command_says_what_is_wrong_with_a_profile_or_a_question() {
+    let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
+    let file = |name: &str, text: &str| {
+        let path = scene.directory("profiles").join(name);
+        write(&path, text.as_bytes());
+        path.into_os_string().into_string().expect("a path")
+    };
+    let good = file("good", r#"{ "defaultAction": "SCMP_ACT_ALLOW" }"#);
+    let bad = file("bad", r#"{ "defaultAction": "SCMP_ACT_MOON" }"#);
+    let none = file("none", r#"{ "ociVersion": "1.3.0" }"#);
+    let engine = file("engine", r#"{ "defaultAction": "SCMP_ACT_ALLOW", "archMap": [] }"#);
+    let text = file("text", "nothing");
+    for (words, expected) in [
+        (vec!["show", &bad], "\"SCMP_ACT_MOON\" is not an action"),
+        (vec!["show", &none], "has no profile"),
+        (vec!["show", &engine], "in the format of an engine's file (archMap)"),
+        (vec!["show", &text], "cannot read the profile"),
+        (vec!["show", "/nonexistent"], "cannot read /nonexistent"),
+        (vec!["show", &good, "read"], "show takes no SYSCALL"),
+        (vec!["show", "--arch", "SCMP_ARCH_X68", &good], "did you mean \"SCMP_ARCH_X86\"?"),
+        (vec!["test", &good], "test needs SYSCALL"),
+        (vec!["test", &good, "clnoe"], "did you mean \"clone\"?"),
+        (vec!["test", &good, "read", "moon"], "\"moon\" is not a number of 64 bits"),
+        (vec!["test", &good, "read", "1", "2", "3", "4", "5", "6", "7"], "six arguments at most"),
+        (vec!["test", "--format", "table", &good, "read"], "--format is for show alone"),
+        (vec!["eat", &good], "seccomp can show and test, not \"eat\""),
+    ] {
+        scene.keel(["seccomp"]).args(&words).run().refused().says(&[expected]);
     }
 }

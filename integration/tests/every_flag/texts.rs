@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use integration::Scene;
+use integration::bundle::write;
 use serde_json::Value;
 
 use crate::{Case, path};
@@ -32,6 +34,30 @@ pub(crate) const CASES: &[Case] = &[
         let document: Value = serde_json::from_str(&document).expect("JSON");
         assert_eq!(document["ociVersionMin"], "1.0.0");
     }),
+    ("seccomp", "", |scene| {
+        let profile = profile(scene);
+        let table = scene.keel(["seccomp", "show", &profile]).run().ok().stdout;
+        assert!(
+            table.contains("fail with EPERM, by /linux/seccomp/syscalls/0\n    mkdir"),
+            "{table}"
+        );
+        let answer = scene.keel(["seccomp", "test", &profile, "rmdir"]).run().ok().stdout;
+        assert!(answer.contains("allow\nby /linux/seccomp/defaultAction\n"), "{answer}");
+    }),
+    ("seccomp", "--arch", |scene| {
+        let arch = ["seccomp", "test", "--arch", "SCMP_ARCH_S390X"];
+        let answer = scene.keel(arch).arg(profile(scene)).arg("mkdir").run().ok().stdout;
+        assert!(
+            answer.contains("kill the thread\n") && answer.contains("number 39 of"),
+            "{answer}"
+        );
+    }),
+    ("seccomp", "--format", |scene| {
+        let show = ["seccomp", "show", "--format", "disassembly"];
+        let program = scene.keel(show).arg(profile(scene)).run().ok().stdout;
+        assert!(program.starts_with("l0:\tld [4] "), "{program}");
+        assert!(program.contains("ret #0x50001") && program.contains("; mkdir\n"), "{program}");
+    }),
     ("completion", "", |scene| {
         for (shell, word) in [("bash", "complete -F"), ("fish", "complete -c"), ("zsh", "#compdef")]
         {
@@ -53,6 +79,15 @@ pub(crate) const CASES: &[Case] = &[
         assert!(help.contains("Usage: keel run [options] ID"), "{help}");
     }),
 ];
+
+/// A file with a profile that forbids one call.
+fn profile(scene: &Scene) -> String {
+    let profile = r#"{ "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{ "names": ["mkdir"], "action": "SCMP_ACT_ERRNO" }] }"#;
+    let path = path(scene, "profile.json");
+    write(path.as_ref(), profile.as_bytes());
+    path
+}
 
 fn json(path: &str) -> Value {
     serde_json::from_slice(&fs::read(path).expect("a file")).expect("JSON")

@@ -307,7 +307,7 @@ fn ranges(profile: &RuleSet, rules: &Rules, table: &Table) -> (Vec<Range>, Vec<R
             _ => found.push(Range { start, rule: kind, weight }),
         }
     };
-    let mut next = 0;
+    let mut next = if rules.arch.is_x32() { X32_BIT } else { 0 };
     for (number, rule) in &rules.numbers {
         if *number > next {
             add(next, &default, 1);

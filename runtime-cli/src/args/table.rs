@@ -209,6 +209,7 @@ pub(crate) static COMMANDS: &[&Command] = &[
     &run::list::COMMAND,
     &run::spec::COMMAND,
     &run::explain::COMMAND,
+    &run::seccomp::COMMAND,
     &run::features::COMMAND,
     &run::completion::COMMAND,
     &run::man::COMMAND,

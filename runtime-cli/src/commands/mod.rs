@@ -20,6 +20,7 @@ pub(crate) mod pause;
 pub(crate) mod ps;
 pub(crate) mod resume;
 pub(crate) mod run;
+pub(crate) mod seccomp;
 pub(crate) mod spec;
 pub(crate) mod start;
 pub(crate) mod state;
