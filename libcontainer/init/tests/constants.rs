@@ -141,3 +141,16 @@ fn flags_have_the_kernels_values() {
         path::FileSystem::SYSFS.0 => SYSFS_MAGIC,
     }
 }
+
+#[test]
+fn requests_to_a_seccomp_listener_have_the_kernels_numbers() {
+    use sys::seccomp_notify::{ADDFD, ID_VALID, RECV, SEND};
+    for (ours, libcs) in [
+        (RECV, libc::SECCOMP_IOCTL_NOTIF_RECV),
+        (SEND, libc::SECCOMP_IOCTL_NOTIF_SEND),
+        (ID_VALID, libc::SECCOMP_IOCTL_NOTIF_ID_VALID),
+        (ADDFD, libc::SECCOMP_IOCTL_NOTIF_ADDFD),
+    ] {
+        assert_eq!(ours, libcs as usize);
+    }
+}

@@ -32,6 +32,7 @@ pub mod process;
 pub mod pty;
 pub mod raw;
 pub mod seccomp;
+pub mod seccomp_notify;
 pub mod signal;
 pub mod socket;
 pub mod spawn;
