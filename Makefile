@@ -35,7 +35,7 @@ test: toolchain
 	@integration/install-packages busybox-static util-linux
 	@integration/install-packages --optional runc crun podman conmon netavark containerd docker.io \
 		umoci skopeo strace iproute2 uidmap zsh fish man-db groff-base \
-		qemu-system-x86 e2fsprogs mmdebstrap xz-utils
+		qemu-system-x86 e2fsprogs mmdebstrap xz-utils python3-seccomp
 	@$(CARGO) run -q -p integration --bin suite
 
 # musl, because glibc's start-up alone costs more than most commands of keel: 68 CPUID
@@ -61,8 +61,9 @@ release: toolchain
 
 bench: release
 	@integration/install-packages busybox-static gcc libc6-dev
-	@integration/install-packages --optional runc crun strace musl-tools
+	@integration/install-packages --optional runc crun strace musl-tools python3-seccomp
 	@$(CARGO) run -q --release -p integration --bin bench -- --runtime $(RELEASE)
+	@$(CARGO) bench -q -p libcontainer --bench seccomp
 
 clean:
 	$(CARGO) clean

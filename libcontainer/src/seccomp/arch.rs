@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::table::Table;
+use super::table;
 
 /// The names in profiles.
 pub const NAMES: [&str; ARCHES.len()] = {
@@ -127,13 +127,13 @@ impl Arch {
     /// The number of a system call, if it has one of this name.
     #[must_use]
     pub fn number(self, name: &str) -> Option<u32> {
-        Table::new().number(name, self)
+        table::find(name).number(self)
     }
 
     /// The names of its system calls by their numbers.
     #[must_use]
     pub fn names(self) -> BTreeMap<u32, &'static str> {
-        Table::new().names(self)
+        table::names(self)
     }
 
     /// Whether its numbers are told from x86-64's by a bit alone.

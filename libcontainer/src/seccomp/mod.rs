@@ -29,6 +29,7 @@ pub use decision::{Condition, Decision, OPERATORS, Operator, Source};
 pub use disassembly::disassemble;
 pub use machine::{Call, run};
 pub use profile::{Calls, Profile, Row};
+pub use program::COMMONEST;
 pub use rules::FLAGS;
 pub use verdict::{ACTIONS, Verdict};
 

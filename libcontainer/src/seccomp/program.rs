@@ -12,11 +12,11 @@ use super::instruction::{
     AND, ARCHITECTURE, ARGUMENTS, Instruction, JEQ, JGE, JGT, JUMP, LOAD, NUMBER, RETURN,
 };
 use super::rules::{Rule, RuleSet, Rules, unknown};
-use super::table::Table;
+use super::table;
 use super::verdict::Verdict;
 
-/// The calls that programs make most, roughly by how often.
-const HOT: [&str; 50] = [
+/// The calls that programs make most, roughly by how often: found first.
+pub const COMMONEST: [&str; 50] = [
     "read",
     "write",
     "futex",
@@ -68,20 +68,19 @@ const HOT: [&str; 50] = [
     "mremap",
     "nanosleep",
 ];
-/// How much more a hot call weighs than a range.
+/// How much more a common call weighs than a range.
 const WEIGHT: u64 = 16;
 
 /// The program of a profile.
 pub(super) fn assemble(profile: &RuleSet) -> Vec<u32> {
     let mut code = Assembler { code: Vec::new(), returns: BTreeMap::new() };
-    let table = Table::new();
     let mut blocks = Vec::new();
     for rules in profile.architectures.iter().rev().filter(|rules| !rules.arch.is_x32()) {
         let x32 = profile
             .architectures
             .iter()
             .find(|other| other.arch.is_x32() && other.arch.audit == rules.arch.audit);
-        blocks.push((rules.arch.audit, code.architecture(profile, rules, x32, &table)));
+        blocks.push((rules.arch.audit, code.architecture(profile, rules, x32)));
     }
     let mut next = code.verdict(Verdict::KILL_THREAD);
     for (audit, block) in blocks {
@@ -111,17 +110,11 @@ type Place = usize;
 
 impl Assembler {
     /// The code for one architecture, with the numbers of X32, which share its name.
-    fn architecture(
-        &mut self,
-        profile: &RuleSet,
-        rules: &Rules,
-        x32: Option<&Rules>,
-        table: &Table,
-    ) -> Place {
-        let own = self.numbers(profile, rules, table);
+    fn architecture(&mut self, profile: &RuleSet, rules: &Rules, x32: Option<&Rules>) -> Place {
+        let own = self.numbers(profile, rules);
         let entry = if rules.arch.has_x32() {
             let other = match x32 {
-                Some(rules) => self.numbers(profile, rules, table),
+                Some(rules) => self.numbers(profile, rules),
                 None => self.verdict(Verdict::KILL_THREAD),
             };
             self.branch(JGE, X32_BIT, other, own)
@@ -131,8 +124,8 @@ impl Assembler {
         self.load(NUMBER, entry)
     }
 
-    fn numbers(&mut self, profile: &RuleSet, rules: &Rules, table: &Table) -> Place {
-        let (ranges, kinds) = ranges(profile, rules, table);
+    fn numbers(&mut self, profile: &RuleSet, rules: &Rules) -> Place {
+        let (ranges, kinds) = ranges(profile, rules);
         let mut leaves: Vec<Option<Place>> = vec![None; kinds.len()];
         self.search(&ranges, &kinds, &mut leaves, profile.default)
     }
@@ -290,8 +283,9 @@ impl Assembler {
 }
 
 /// The numbers of an architecture as ranges, from 0 to the largest there is, and the different rules.
-fn ranges(profile: &RuleSet, rules: &Rules, table: &Table) -> (Vec<Range>, Vec<Rule>) {
-    let hot: Vec<u32> = HOT.iter().filter_map(|name| table.number(name, rules.arch)).collect();
+fn ranges(profile: &RuleSet, rules: &Rules) -> (Vec<Range>, Vec<Rule>) {
+    let common: Vec<u32> =
+        COMMONEST.iter().filter_map(|name| table::find(name).number(rules.arch)).collect();
     let default =
         Decision { conditions: Vec::new(), verdict: profile.default, source: Source::Default };
     let (default, unknown) = (vec![default], vec![unknown()]);
@@ -312,7 +306,7 @@ fn ranges(profile: &RuleSet, rules: &Rules, table: &Table) -> (Vec<Range>, Vec<R
         if *number > next {
             add(next, &default, 1);
         }
-        let weight = if hot.contains(number) { WEIGHT } else { 1 };
+        let weight = if common.contains(number) { WEIGHT } else { 1 };
         add(*number, rule, weight);
         next = number + 1;
     }

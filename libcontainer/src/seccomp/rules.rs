@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::arch::Arch;
 use super::decision::{Condition, Decision, OPERATORS, Operator, Source};
-use super::table::Table;
+use super::table::{self, Found};
 use super::verdict::{ACTIONS, EPERM, MOST_ERRNO, MOST_MESSAGE, Verdict};
 use crate::error::Fault;
 use crate::spec::{Seccomp, Syscall, SyscallArg};
@@ -65,22 +65,27 @@ pub(super) fn read(profile: &Seccomp, pointer: &str, faults: &mut Vec<Fault>) ->
         names => reader.flags(names),
     };
     let arches = reader.architectures(&profile.architectures);
-    let entries: Vec<Entry<'_>> =
+    let entries: Vec<Entry> =
         profile.syscalls.iter().enumerate().map(|(i, syscall)| reader.entry(i, syscall)).collect();
     if faults.len() > found {
         return None;
     }
-    let table = Table::new();
-    let architectures =
-        arches.into_iter().map(|arch| rules_of(arch, &entries, default, &table)).collect();
+    let architectures = arches.into_iter().map(|arch| rules_of(arch, &entries, default)).collect();
     Some(RuleSet { default, architectures, flags })
 }
 
 /// One entry of `syscalls`, understood.
-struct Entry<'a> {
-    names: &'a [String],
+struct Entry {
+    calls: Vec<Named>,
     verdict: Verdict,
     conditions: Vec<Condition>,
+}
+
+/// A system call of an entry.
+struct Named {
+    call: Found,
+    /// By what it is reached as well on some architectures, and by which first argument.
+    multiplexer: Option<(Found, u64)>,
 }
 
 struct Reader<'a> {
@@ -151,7 +156,7 @@ impl Reader<'_> {
         arches
     }
 
-    fn entry<'a>(&mut self, i: usize, syscall: &'a Syscall) -> Entry<'a> {
+    fn entry(&mut self, i: usize, syscall: &Syscall) -> Entry {
         let place = format!("syscalls/{i}");
         if syscall.names.is_empty() {
             self.fault(&format!("{place}/names"), "a rule is about some system call".to_owned());
@@ -161,7 +166,11 @@ impl Reader<'_> {
         let conditions =
             args.filter_map(|(j, arg)| self.condition(&format!("{place}/args/{j}"), arg));
         let conditions = conditions.collect();
-        Entry { names: &syscall.names, verdict, conditions }
+        let named = |name: &String| {
+            let multiplexer = multiplexed(name).map(|(name, call)| (table::find(name), call));
+            Named { call: table::find(name), multiplexer }
+        };
+        Entry { calls: syscall.names.iter().map(named).collect(), verdict, conditions }
     }
 
     fn condition(&mut self, place: &str, arg: &SyscallArg) -> Option<Condition> {
@@ -182,13 +191,13 @@ impl Reader<'_> {
     }
 }
 
-fn rules_of(arch: Arch, entries: &[Entry<'_>], default: Verdict, table: &Table) -> Rules {
+fn rules_of(arch: Arch, entries: &[Entry], default: Verdict) -> Rules {
     let mut rules = Rules { arch, numbers: BTreeMap::new(), unknown_from: None };
     let mut last = None;
     for (i, entry) in entries.iter().enumerate() {
         let chains = chains(&entry.conditions, arch.wide);
-        for name in entry.names {
-            let Some(number) = table.number(name, arch) else { continue };
+        for Named { call, multiplexer } in &entry.calls {
+            let Some(number) = call.number(arch) else { continue };
             last = last.max(Some(number));
             if entry.verdict == default {
                 continue;
@@ -196,10 +205,10 @@ fn rules_of(arch: Arch, entries: &[Entry<'_>], default: Verdict, table: &Table) 
             rules.add(number, &chains, entry.verdict, i);
             // What the arguments are cannot be seen there: a rule with conditions counts without
             // them if it is the stricter one.
-            if let Some((multiplexer, call)) = multiplexed(name).filter(|_| arch.multiplexed)
+            if let Some((multiplexer, call)) = multiplexer.filter(|_| arch.multiplexed)
                 && (entry.conditions.is_empty()
                     || entry.verdict.strictness() > default.strictness())
-                && let Some(number) = table.number(multiplexer, arch)
+                && let Some(number) = multiplexer.number(arch)
             {
                 rules.add(number, &[vec![is(call)]], entry.verdict, i);
             }

@@ -1,12 +1,26 @@
 //! The numbers of system calls by name.
 //!
-//! `syscalls.txt` is sorted by name; a line has the number of each architecture, or one for all.
+//! `syscalls.txt` is sorted by name; a line has the number of each architecture, or one for all. It
+//! is read when this is compiled, as most of the work on a profile is to look up names.
 
 use std::collections::BTreeMap;
 
 use super::arch::Arch;
 
-const TEXT: &str = include_str!("syscalls.txt");
+const TEXT: &[u8] = include_bytes!("syscalls.txt");
+/// The architectures of a line.
+const COLUMNS: usize = 18;
+/// In place of a number that is not there.
+const NONE: i16 = -1;
+
+/// A line of the table.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    name: &'static str,
+    numbers: [i16; COLUMNS],
+}
+
+static LINES: [Line; count()] = parse();
 
 /// The system calls of ARM that are no others' and have numbers far away (asm/unistd.h).
 const ARM: [(&str, u32); 5] = [
@@ -18,45 +32,116 @@ const ARM: [(&str, u32); 5] = [
 ];
 const ARM_COLUMN: usize = 3;
 
-/// The table, ready to be searched.
-#[derive(Debug)]
-pub(super) struct Table {
-    lines: Vec<&'static str>,
+/// What is known about a name, to be asked for the numbers of several architectures.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    line: Option<&'static Line>,
+    of_arm: Option<u32>,
 }
 
-impl Table {
-    pub(super) fn new() -> Self {
-        Self { lines: TEXT.lines().filter(|line| !line.starts_with('#')).collect() }
-    }
+/// Looks up a name.
+pub(super) fn find(name: &str) -> Found {
+    let line = LINES.binary_search_by(|line| line.name.cmp(name)).ok().map(|at| &LINES[at]);
+    let of_arm = ARM.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
+    Found { line, of_arm }
+}
 
-    /// The number of a system call of an architecture, if it has one.
-    pub(super) fn number(&self, name: &str, arch: Arch) -> Option<u32> {
-        if arch.column == ARM_COLUMN
-            && let Some((_, number)) = ARM.iter().find(|(known, _)| *known == name)
-        {
-            return Some(*number);
+impl Found {
+    /// The number of the system call of an architecture, if it has one.
+    pub(super) fn number(self, arch: Arch) -> Option<u32> {
+        match self.of_arm {
+            Some(number) if arch.column == ARM_COLUMN => Some(number),
+            _ => self.line?.number(arch),
         }
-        let of_line = |line: &&str| line.split(' ').next().unwrap_or_default().cmp(name);
-        let line = self.lines[self.lines.binary_search_by(of_line).ok()?];
-        number_of(line, arch)
-    }
-
-    /// The names of an architecture's system calls by their numbers.
-    pub(super) fn names(&self, arch: Arch) -> BTreeMap<u32, &'static str> {
-        let name = |line: &'static str| line.split(' ').next().unwrap_or_default();
-        let own = ARM.iter().filter(|_| arch.column == ARM_COLUMN);
-        let own = own.map(|(name, number)| (*number, *name));
-        let lines = self.lines.iter().rev();
-        lines.filter_map(|line| Some((number_of(line, arch)?, name(line)))).chain(own).collect()
     }
 }
 
-/// The number of an architecture in a line.
-fn number_of(line: &str, arch: Arch) -> Option<u32> {
-    let mut numbers = line.split(' ').skip(1);
-    let common = line.split(' ').count() == 2;
-    let text = if common { numbers.next() } else { numbers.nth(arch.column) };
-    text?.parse::<u32>().ok().map(|number| arch.base + number)
+/// The names of an architecture's system calls by their numbers.
+pub(super) fn names(arch: Arch) -> BTreeMap<u32, &'static str> {
+    let own = ARM.iter().filter(|_| arch.column == ARM_COLUMN);
+    let own = own.map(|(name, number)| (*number, *name));
+    // Of several names the first counts.
+    let lines = LINES.iter().rev();
+    lines.filter_map(|line| Some((line.number(arch)?, line.name))).chain(own).collect()
+}
+
+impl Line {
+    fn number(&self, arch: Arch) -> Option<u32> {
+        u32::try_from(self.numbers[arch.column]).ok().map(|number| arch.base + number)
+    }
+}
+
+/// How many lines there are.
+const fn count() -> usize {
+    let (mut count, mut at) = (0, 0);
+    while at < TEXT.len() {
+        let end = end_of(at, b'\n');
+        if TEXT[at] != b'#' {
+            count += 1;
+        }
+        at = end + 1;
+    }
+    count
+}
+
+const fn parse() -> [Line; count()] {
+    let mut lines = [Line { name: "", numbers: [NONE; COLUMNS] }; count()];
+    let (mut row, mut at) = (0, 0);
+    while at < TEXT.len() {
+        let end = end_of(at, b'\n');
+        if TEXT[at] != b'#' {
+            lines[row] = line(at, end);
+            row += 1;
+        }
+        at = end + 1;
+    }
+    lines
+}
+
+const fn line(start: usize, end: usize) -> Line {
+    let space = end_of(start, b' ');
+    let name = std::str::from_utf8(TEXT.split_at(space).0.split_at(start).1);
+    assert!(name.is_ok(), "a name is ASCII");
+    let name = if let Ok(name) = name { name } else { "" };
+    let mut numbers = [NONE; COLUMNS];
+    let (mut column, mut at) = (0, space + 1);
+    while at < end {
+        let stop = min(end_of(at, b' '), end);
+        numbers[column] = number(at, stop);
+        column += 1;
+        at = stop + 1;
+    }
+    if column == 1 {
+        numbers = [numbers[0]; COLUMNS];
+    } else {
+        assert!(column == COLUMNS, "a line has one number, or one for each architecture");
+    }
+    Line { name, numbers }
+}
+
+const fn number(start: usize, end: usize) -> i16 {
+    if TEXT[start] == b'-' {
+        return NONE;
+    }
+    let (mut number, mut at) = (0, start);
+    while at < end {
+        assert!(TEXT[at].is_ascii_digit(), "a number has digits");
+        number = number * 10 + (TEXT[at] - b'0') as i16;
+        at += 1;
+    }
+    number
+}
+
+const fn end_of(start: usize, end: u8) -> usize {
+    let mut at = start;
+    while at < TEXT.len() && TEXT[at] != end {
+        at += 1;
+    }
+    at
+}
+
+const fn min(one: usize, other: usize) -> usize {
+    if one < other { one } else { other }
 }
 
 #[cfg(test)]
@@ -65,19 +150,14 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted_and_complete() {
-        let table = Table::new();
-        let names: Vec<&str> =
-            table.lines.iter().map(|line| line.split(' ').next().unwrap()).collect();
+        let names: Vec<&str> = LINES.iter().map(|line| line.name).collect();
         assert!(names.len() > 490 && names.is_sorted());
-        for line in &table.lines {
-            let count = line.split(' ').count();
-            assert!(count == 2 || count == 19, "{line}");
-        }
+        assert!(LINES.iter().all(|line| line.numbers.iter().any(|number| *number != NONE)));
     }
 
     #[test]
     fn numbers_are_those_of_this_machines_kernel() {
-        let (table, native) = (Table::new(), Arch::native().unwrap());
+        let native = Arch::native().unwrap();
         for (name, number) in [
             ("read", libc::SYS_read),
             ("openat", libc::SYS_openat),
@@ -88,14 +168,13 @@ mod tests {
             ("seccomp", libc::SYS_seccomp),
             ("process_mrelease", libc::SYS_process_mrelease),
         ] {
-            assert_eq!(table.number(name, native), u32::try_from(number).ok(), "{name}");
+            assert_eq!(find(name).number(native), u32::try_from(number).ok(), "{name}");
         }
     }
 
     #[test]
     fn each_architecture_has_numbers_of_its_own() {
-        let table = Table::new();
-        let of = |name, arch| table.number(name, Arch::named(arch).unwrap());
+        let of = |name, arch| find(name).number(Arch::named(arch).unwrap());
         assert_eq!(of("read", "SCMP_ARCH_X86"), Some(3));
         assert_eq!(of("read", "SCMP_ARCH_X32"), Some(0x4000_0000));
         assert_eq!(of("read", "SCMP_ARCH_MIPS64"), Some(5000));

@@ -3,8 +3,10 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use libcontainer::spec::Seccomp;
+use serde_json::{Value, json};
 
 /// libseccomp, as it runs beside this.
 pub(crate) struct Oracle {
@@ -31,20 +33,61 @@ impl Oracle {
         Some(Self { child, answers })
     }
 
-    /// Its program for a profile; or why it has none.
-    pub(crate) fn program(&mut self, profile: &Seccomp) -> Result<Vec<u32>, String> {
-        let line = serde_json::to_string(profile).unwrap();
-        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).unwrap();
-        let digits = answer.trim_end();
-        if let Some(why) = digits.strip_prefix("none: ") {
-            return Err(why.to_owned());
+    /// Its program for a profile, or for one architecture of it alone; or why it has none.
+    pub(crate) fn program(
+        &mut self,
+        profile: &Seccomp,
+        alone: Option<&str>,
+    ) -> Result<Vec<u32>, String> {
+        let question = json!({ "profile": profile, "alone": alone, "optimize": 1, "rounds": 1 });
+        Ok(self.ask(&question)?.1)
+    }
+
+    /// The least time of some rounds in which it makes its program, and the program, which searches
+    /// by halves with `optimize` 2.
+    pub(crate) fn timed(
+        &mut self,
+        profile: &Seccomp,
+        optimize: u32,
+        rounds: u32,
+    ) -> Result<(Duration, Vec<u32>), String> {
+        let question =
+            json!({ "profile": profile, "alone": null, "optimize": optimize, "rounds": rounds });
+        self.ask(&question)
+    }
+
+    /// A profile without the system calls that it does not know.
+    #[allow(dead_code, reason = "for tests")]
+    pub(crate) fn without_unknown(&mut self, profile: &Seccomp) -> Seccomp {
+        let names: Vec<&String> = profile.syscalls.iter().flat_map(|entry| &entry.names).collect();
+        let answer = self.line(&json!({ "names": names })).unwrap();
+        let unknown: Vec<String> = serde_json::from_str(&answer).unwrap();
+        let mut profile = profile.clone();
+        for entry in &mut profile.syscalls {
+            entry.names.retain(|name| !unknown.contains(name));
         }
+        profile.syscalls.retain(|entry| !entry.names.is_empty());
+        profile
+    }
+
+    fn ask(&mut self, question: &Value) -> Result<(Duration, Vec<u32>), String> {
+        let answer = self.line(question)?;
+        let (seconds, digits) = answer.split_once(' ').unwrap();
         let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
         let bytes: Vec<u8> = (0..digits.len()).step_by(2).map(byte).collect();
         let words = bytes.chunks(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
-        Ok(words.collect())
+        Ok((Duration::from_secs_f64(seconds.parse().unwrap()), words.collect()))
+    }
+
+    /// A question and its answer.
+    fn line(&mut self, question: &Value) -> Result<String, String> {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{question}").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        match answer.trim_end().strip_prefix("none: ") {
+            Some(why) => Err(why.to_owned()),
+            None => Ok(answer.trim_end().to_owned()),
+        }
     }
 }
 
