@@ -10,7 +10,7 @@ RELEASE := $(OUT)/$(TARGET)/release/keel
 # The size the release binary may have, in bytes.
 LIMIT := 2000000
 
-.PHONY: help build demo test release bench clean toolchain
+.PHONY: help build demo test release bench fuzz clean toolchain
 
 help:
 	@echo "make build    the keel command for everyday use: $(OUT)/debug/keel"
@@ -18,6 +18,7 @@ help:
 	@echo "make test     every check and test there is; ends with the totals"
 	@echo "make release  the static keel command: $(RELEASE)"
 	@echo "make bench    compares keel with runc, crun and the kernel's own cost"
+	@echo "make fuzz     looks for profiles that break the compiler of filters, for FUZZ_SECONDS (60)"
 	@echo "make clean    removes what was built"
 
 toolchain:
@@ -64,6 +65,25 @@ bench: release
 	@integration/install-packages --optional runc crun strace musl-tools python3-seccomp
 	@$(CARGO) run -q --release -p integration --bin bench -- --runtime $(RELEASE)
 	@$(CARGO) bench -q -p libcontainer --bench seccomp
+
+# What cargo-fuzz does, without a nightly toolchain: coverage for libFuzzer is an option of LLVM.
+# What is found goes to $(OUT)/fuzz; what adds to the corpus is copied by hand (libFuzzer's -merge=1).
+FUZZ_SECONDS ?= 60
+fuzz: toolchain
+	@integration/install-packages g++
+	@set -eu; \
+	out=$(abspath $(OUT))/fuzz; \
+	mkdir -p $$out/found; \
+	cd libcontainer/fuzz; \
+	export CARGO_TARGET_DIR=$$out; \
+	export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module \
+		-Cllvm-args=-sanitizer-coverage-level=4 \
+		-Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+		-Cllvm-args=-sanitizer-coverage-pc-table \
+		-Cllvm-args=-sanitizer-coverage-trace-compares"; \
+	$(CARGO) run --release --target $$(rustc -vV | sed -n 's/^host: //p') -- \
+		$$out/found corpus/seccomp -artifact_prefix=$$out/ \
+		-max_total_time=$(FUZZ_SECONDS) -max_len=200 -print_final_stats=1
 
 clean:
 	$(CARGO) clean
