@@ -66,6 +66,8 @@ const TABLE: &[(Kind, &str, &str)] = &[
     (Kind::Runc, "same_id::commands_at_random_on_one_id_leave_nothing", "it locks nothing"),
     (Kind::Crun, "same_id::commands_at_random_on_one_id_leave_nothing", "it locks nothing"),
     (Kind::Runc, "seccomp::a_profile_may_forbid_what_setting_up_a_container_needs", "it goes on to set up the container under the profile"),
+    (Kind::Runc, "seccomp::a_compiled_filter_may_come_as_an_annotation_in_place_of_a_profile", "it does not know the annotation"),
+    (Kind::Runc, "seccomp_listener::an_annotation_may_say_where_the_agent_is", "it does not know the annotation"),
     (Kind::Runc, "seccomp::only_what_is_listed_is_allowed", "the profile must allow what it does after loading it"),
     (Kind::Runc, "process::the_file_creation_mask_is_the_callers_unless_the_configuration_sets_it", "it sets 0022"),
     (Kind::Crun, "process::the_file_creation_mask_is_the_callers_unless_the_configuration_sets_it", "it sets 0022"),

@@ -274,6 +274,48 @@ fn a_profile_under_which_nothing_can_be_executed_ends_the_container() {
     }
 }
 
+/// sethostname(2) fails with ENOSPC, everything else is allowed, on any x86: four instructions.
+const COMPILED: &str = "IAAAAAAAAAAVAAABqgAAAAYAAAAcAAUABgAAAAAA/38=";
+/// The same, but a listener is asked.
+const ASKS: &str = "IAAAAAAAAAAVAAABqgAAAAYAAAAAAMB/BgAAAAAA/38=";
+const RAW: &str = "/annotations/run.oci.seccomp_bpf_data";
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_compiled_filter_may_come_as_an_annotation_in_place_of_a_profile() {
+    let Some(scene) = Scene::begin() else { return };
+    let forbidden = all_but(json!([rule(&["mkdir", "mkdirat"], "SCMP_ACT_ERRNO")]));
+    let script = "hostname other 2>&1; mkdir /dev/shm/$$ && echo made; grep Seccomp: /proc/self/status";
+    let bundle = with(scene.bundle().writable().sh(script), forbidden).set(RAW, COMPILED);
+    let container = scene.start(&bundle.clone().sleeping());
+    let executed = scene.keel(["exec", container.id(), "sh", "-c", script]).run().ok().stdout;
+    container.delete_force();
+    for said in [scene.output(&bundle), executed] {
+        assert!(said.contains("No space left"), "{said}");
+        assert!(said.ends_with("made\nSeccomp:\t2\n"), "{said}");
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn annotations_about_filters_that_cannot_be_applied_are_refused() {
+    let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
+    let notes = |name: &str, value: &str| (format!("/annotations/{name}"), value.to_owned());
+    let strict = notes("run.oci.seccomp_fail_unknown_syscall", "1");
+    for (profile, (name, value), said) in [
+        (json!(null), notes("run.oci.seccomp_bpf_data", "moon!"), "it is not base 64"),
+        (json!(null), notes("run.oci.seccomp_bpf_data", ""), "0 bytes are no instructions"),
+        (json!(null), notes("run.oci.seccomp_bpf_data", "AAAA"), "3 bytes are no instructions"),
+        (json!(null), notes("run.oci.seccomp_bpf_data", "BwAAAAAAAAA="), "invalid argument"),
+        (json!(null), notes("run.oci.seccomp_bpf_data", ASKS), "must say where it is"),
+        (json!(null), notes("run.oci.seccomp.plugins", "a.so"), "loads no programs into itself"),
+        (all_but(json!([rule(&["moon"], "SCMP_ACT_ERRNO")])), strict, "\"moon\" is no system call"),
+    ] {
+        let bundle = with(scene.bundle().args(["true"]), profile).set(&name, value);
+        scene.refused(&bundle).says(&[said]);
+    }
+}
+
 /// What `keel seccomp test` tells is what happens.
 #[test]
 fn the_command_tells_what_happens_to_a_call() {

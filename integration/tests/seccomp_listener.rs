@@ -98,3 +98,18 @@ fn a_profile_that_asks_nobody_is_refused() {
     let bundle = asking(&scene, "agent", &["mkdir"]).unset("/linux/seccomp/listenerPath");
     scene.refused(&bundle);
 }
+
+#[test]
+fn an_annotation_may_say_where_the_agent_is() {
+    let Some(scene) = Scene::begin() else { return };
+    let agent = Agent::at(&scene.dir().join("agent"));
+    let socket = scene.dir().join("agent").display().to_string();
+    let bundle = asking(&scene, "agent", &["mkdir", "mkdirat"])
+        .unset("/linux/seccomp/listenerPath")
+        .set("/annotations/run.oci.seccomp.receiver", socket)
+        .sh("mkdir /dev/shm/x 2>&1");
+    let call = scene.verb("run", &[], &bundle, &scene.id()).spawn();
+    let answering = agent.answer(Answer::Fail(28));
+    assert!(call.wait().stdout.contains("No space left"), "it was refused as the agent said");
+    assert_eq!(answering.questions(), 1);
+}

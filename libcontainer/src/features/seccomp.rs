@@ -9,18 +9,27 @@ use libcontainer_init::step::Step;
 
 use super::Context;
 use crate::config::{Config, Listener, SeccompFilter};
-use crate::seccomp;
+use crate::seccomp::{self, Arch, Filter};
 use crate::steps::Steps;
 
 const POINTER: &str = "/linux/seccomp";
 
+/// Annotations that crun knows, with its meaning.
+pub const ANNOTATIONS: [&str; 4] = [RAW, RECEIVER, STRICT, PLUGINS];
+/// A compiled filter, in place of the profile.
+const RAW: &str = "run.oci.seccomp_bpf_data";
+/// Where the listener is, if the profile does not say.
+const RECEIVER: &str = "run.oci.seccomp.receiver";
+/// Whether a name of no system call is an error; without it such a name is left out.
+const STRICT: &str = "run.oci.seccomp_fail_unknown_syscall";
+/// Programs to be loaded into the runtime.
+const PLUGINS: &str = "run.oci.seccomp.plugins";
+
 /// Compiles the profile.
 pub fn check(cx: &mut Context<'_>) -> Option<SeccompFilter> {
-    let profile = cx.linux.seccomp.as_ref()?;
-    let filter = seccomp::compile(profile, POINTER, &mut cx.faults)?;
-    let (path, metadata) = (profile.listener_path.clone(), profile.listener_metadata.clone());
-    let at = format!("{POINTER}/listenerPath");
-    let listener = match path.filter(|path| !path.is_empty()) {
+    let filter = filter(cx)?;
+    let (listener, metadata, at) = listener(cx);
+    let listener = match listener.filter(|path| !path.is_empty()) {
         Some(path) if filter.notifies => Some(Listener { path: path.into(), metadata }),
         None if filter.notifies => {
             cx.fault(at, "a profile that asks a listener (SCMP_ACT_NOTIFY) must say where it is");
@@ -34,6 +43,46 @@ pub fn check(cx: &mut Context<'_>) -> Option<SeccompFilter> {
     };
     let flags = flags(filter.flags, listener.is_some());
     Some(SeccompFilter { program: filter.program, flags, listener })
+}
+
+/// The filter that the annotation has, or that of the profile.
+fn filter(cx: &mut Context<'_>) -> Option<Filter> {
+    if cx.spec.annotations.contains_key(PLUGINS) {
+        let message = "keel loads no programs into itself: give the listener's socket";
+        cx.fault(annotation(PLUGINS), message);
+    }
+    if let Some(text) = cx.spec.annotations.get(RAW) {
+        let filter = seccomp::raw(text);
+        return filter.map_err(|message| cx.fault(annotation(RAW), message)).ok();
+    }
+    let profile = cx.linux.seccomp.as_ref()?;
+    if cx.spec.annotations.get(STRICT).is_some_and(|value| value != "0") {
+        for (i, entry) in profile.syscalls.iter().enumerate() {
+            for (j, name) in entry.names.iter().enumerate() {
+                if Arch::all().all(|arch| arch.number(name).is_none()) {
+                    let message = format!("\"{}\" is no system call", name.escape_default());
+                    cx.fault(format!("{POINTER}/syscalls/{i}/names/{j}"), message);
+                }
+            }
+        }
+    }
+    seccomp::compile(profile, POINTER, &mut cx.faults)
+}
+
+/// Where the listener is, what is said to it, and which part of the configuration says where.
+fn listener(cx: &Context<'_>) -> (Option<String>, Option<String>, String) {
+    let profile = cx.linux.seccomp.as_ref();
+    let path = profile.and_then(|profile| profile.listener_path.clone());
+    let metadata = profile.and_then(|profile| profile.listener_metadata.clone());
+    match (path, cx.spec.annotations.get(RECEIVER)) {
+        (None, Some(path)) => (Some(path.clone()), metadata, annotation(RECEIVER)),
+        (path, _) => (path, metadata, format!("{POINTER}/listenerPath")),
+    }
+}
+
+/// The pointer to an annotation; none of these names needs an escape.
+fn annotation(name: &str) -> String {
+    format!("/annotations/{name}")
 }
 
 /// The flags as the kernel takes them with a listener and without. Init has one thread, for which

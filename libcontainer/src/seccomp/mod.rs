@@ -21,8 +21,11 @@ mod rules;
 mod table;
 mod verdict;
 
+use base64::prelude::{BASE64_STANDARD as STANDARD, Engine};
+
 use crate::error::Fault;
 use crate::spec::Seccomp;
+use instruction::{Instruction, RETURN};
 
 pub use arch::{Arch, NAMES as ARCHITECTURES};
 pub use decision::{Condition, Decision, OPERATORS, Operator, Source};
@@ -53,15 +56,37 @@ pub fn compile(profile: &Seccomp, pointer: &str, faults: &mut Vec<Fault>) -> Opt
     filter(&rules, pointer, faults)
 }
 
+/// A program that somebody else compiled, for this machine: its bytes in base 64.
+///
+/// # Errors
+/// Why it cannot be a program. What else is wrong with it the kernel says when it is loaded.
+pub fn raw(text: &str) -> std::result::Result<Filter, String> {
+    let bytes = STANDARD.decode(text).map_err(|error| format!("it is not base 64: {error}"))?;
+    let (chunks, rest) = bytes.as_chunks::<4>();
+    let program: Vec<u32> = chunks.iter().map(|word| u32::from_ne_bytes(*word)).collect();
+    if program.is_empty() || !rest.is_empty() || !program.len().is_multiple_of(2) {
+        return Err(format!("{} bytes are no instructions of 8 bytes", bytes.len()));
+    }
+    if program.len() > MOST_INSTRUCTIONS * 2 {
+        return Err(too_long(&program));
+    }
+    let mut all = (0..program.len() / 2).filter_map(|place| Instruction::at(&program, place));
+    let notifies = all.any(|instruction| {
+        instruction.code == RETURN && Verdict(instruction.operand).action() == Verdict::NOTIFY
+    });
+    Ok(Filter { program, flags: rules::DEFAULT_FLAGS, notifies })
+}
+
+fn too_long(program: &[u32]) -> String {
+    let length = program.len() / 2;
+    format!("the profile takes {length} instructions, and the kernel {MOST_INSTRUCTIONS} at most")
+}
+
 /// The filter of a profile that was read.
 fn filter(rules: &rules::RuleSet, pointer: &str, faults: &mut Vec<Fault>) -> Option<Filter> {
     let program = program::assemble(rules);
     if program.len() > MOST_INSTRUCTIONS * 2 {
-        let message = format!(
-            "the profile takes {} instructions, and the kernel {MOST_INSTRUCTIONS} at most",
-            program.len() / 2
-        );
-        faults.push(Fault { pointer: pointer.to_owned(), message });
+        faults.push(Fault { pointer: pointer.to_owned(), message: too_long(&program) });
         return None;
     }
     Some(Filter { program, flags: rules.flags, notifies: rules.notifies() })

@@ -22,7 +22,10 @@ pub const FLAGS: [(&str, u32); 4] = [
     ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 32),
 ];
 /// What runc sets where a profile says nothing of flags.
-const DEFAULT_FLAGS: u32 = 4;
+pub(super) const DEFAULT_FLAGS: u32 = 4;
+
+/// libseccomp's name for the machine's own architecture, with the prefix that profiles have.
+const NATIVE: &str = "SCMP_ARCH_NATIVE";
 
 /// What happens at one number: the first decision whose conditions hold counts, or else the default.
 /// One without conditions is the last.
@@ -144,6 +147,7 @@ impl Reader<'_> {
             match Arch::named(name) {
                 Some(arch) if arches.contains(&arch) => {}
                 Some(arch) => arches.push(arch),
+                None if name == NATIVE => {}
                 None => {
                     let message = format!("\"{}\" is not an architecture", name.escape_default());
                     self.fault(&format!("architectures/{i}"), message);
