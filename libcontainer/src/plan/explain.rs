@@ -11,7 +11,7 @@ use libcontainer_init::wire::{List, PlanBytes, Slot, Str};
 use serde_json::{Value, json};
 
 use super::Plan;
-use crate::features::{affinity, capabilities, limits, namespaces};
+use crate::features::{affinity, capabilities, landlock, limits, namespaces};
 use crate::steps::{Action, Entry};
 use crate::task::Task;
 use crate::task::cgroup::DeviceProgram;
@@ -361,6 +361,13 @@ impl<'a> Words<'a> {
                 let asks = if listener { ", which asks a listener" } else { "" };
                 let count = program.count / 2;
                 format!("load a filter of system calls of {count} instructions{asks}")
+            }
+            Step::Landlock { handled, paths, allowed } => {
+                let right = |i| self.bytes.as_ref()?.number(allowed, i);
+                let allowed: Vec<u32> = (0..allowed.count).filter_map(right).collect();
+                let paths = self.items(paths);
+                let rules: Vec<_> = paths.iter().map(String::as_str).zip(allowed).collect();
+                landlock::describe(handled, &rules)
             }
             Step::Finish {} => "end".to_owned(),
             Step::SendNotifySocket { .. } => "hand over the notify socket".to_owned(),
