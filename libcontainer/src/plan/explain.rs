@@ -2,6 +2,8 @@
 //!
 //! The only place where a step has prose. What a failing step says is `cannot ` and this text.
 
+mod landlock;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -11,7 +13,7 @@ use libcontainer_init::wire::{List, PlanBytes, Slot, Str};
 use serde_json::{Value, json};
 
 use super::Plan;
-use crate::features::{affinity, capabilities, landlock, limits, namespaces};
+use crate::features::{affinity, capabilities, limits, namespaces};
 use crate::steps::{Action, Entry};
 use crate::task::Task;
 use crate::task::cgroup::DeviceProgram;
@@ -362,13 +364,7 @@ impl<'a> Words<'a> {
                 let count = program.count / 2;
                 format!("load a filter of system calls of {count} instructions{asks}")
             }
-            Step::Landlock { handled, paths, allowed } => {
-                let right = |i| self.bytes.as_ref()?.number(allowed, i);
-                let allowed: Vec<u32> = (0..allowed.count).filter_map(right).collect();
-                let paths = self.items(paths);
-                let rules: Vec<_> = paths.iter().map(String::as_str).zip(allowed).collect();
-                landlock::describe(handled, &rules)
-            }
+            Step::Landlock { .. } => self.landlock(step),
             Step::Finish {} => "end".to_owned(),
             Step::SendNotifySocket { .. } => "hand over the notify socket".to_owned(),
             Step::AwaitStart { .. } => "wait for the start".to_owned(),
