@@ -181,6 +181,35 @@ fn paths_are_those_inside_whatever_they_are() {
 }
 
 #[test]
+fn a_rule_belongs_to_a_directory_wherever_it_is_mounted() {
+    let Some(scene) = Scene::needing(&NEEDS) else { return };
+    let (volume, other) = (scene.directory("volume"), scene.directory("other"));
+    let bundle = scene.bundle().bind(&volume, "/a", &[]).bind(&volume, "/b", &[]);
+    let bundle = changing(bundle.bind(&other, "/c", &[]), &["/a"]);
+    let script = format!("{TRY} try a touch /a/x; try b touch /b/y; try c touch /c/z; ls /a /c");
+    assert_eq!(scene.output(&bundle.sh(script)), "c\n/a:\nx\ny\n\n/c:\n");
+}
+
+#[test]
+fn paths_are_looked_up_by_the_user() {
+    let Some(scene) = Scene::needing(&NEEDS) else { return };
+    for (uid, found) in [(0, true), (1000, false)] {
+        let bundle = scene.bundle().set("/process/user/uid", uid).args(["true"]);
+        bundle.file("private/x", "");
+        let private = bundle.rootfs().join("private");
+        fs::set_permissions(private, fs::Permissions::from_mode(0o700)).expect("chmod");
+        let outcome = scene.run(&changing(bundle, &["/private/x"]));
+        if found {
+            outcome.ok();
+        } else {
+            outcome
+                .refused()
+                .says(&["cannot allow anything beneath /private/x by Landlock: permission denied"]);
+        }
+    }
+}
+
+#[test]
 fn links_and_renames_between_directories_are_a_right_of_their_own() {
     let Some(scene) = Scene::needing(&NEEDS) else { return };
     let script = "cd /data; ln a/file b/new 2>&1; ln a/file a/new && echo within";

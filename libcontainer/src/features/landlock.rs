@@ -1,8 +1,8 @@
 //! `/annotations/org.keel.landlock`: which files the program may use, and for what (landlock(7)).
 //!
 //! The annotation holds, as JSON text, the `landlock` object of a proposal for the runtime-spec that
-//! is open and may change (opencontainers/runtime-spec, pull requests 1111 and 1241). So it is read
-//! strictly: what keel does not know is a fault, and becomes one when the proposal changes.
+//! is open and may change (opencontainers/runtime-spec, pull requests 1111 and 1241). It is read
+//! strictly: a member or a name that keel does not know is a fault.
 //!
 //! The rules hold for the program and for `exec`, from the moment before the filter of system calls
 //! on, so that the filter may forbid Landlock's own calls. The startContainer hooks, which may mount

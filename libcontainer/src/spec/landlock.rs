@@ -2,7 +2,8 @@
 //!
 //! The model of a proposal for the runtime-spec that is open since 2021
 //! (<https://github.com/opencontainers/runtime-spec/pull/1111>, carried on in pull request 1241) and
-//! may change. It stands as JSON text in an annotation until it is part of the specification.
+//! may change: its reviewers have asked for the kernel's numbers in place of names, and for rights
+//! over the network. It stands as JSON text in an annotation until it is part of the specification.
 
 use super::lenient;
 use super::record::record;
