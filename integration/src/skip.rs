@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::cgroups::Layout;
 use crate::runtime::{Kind, Runtime};
@@ -25,6 +26,8 @@ pub enum Need {
     CgroupV1,
     /// systemd as the first process.
     Systemd,
+    /// Landlock, enabled in the kernel.
+    Landlock,
     /// A command that no other runtime has.
     Keel,
 }
@@ -37,6 +40,7 @@ impl fmt::Display for Need {
             Self::Path(path) => write!(f, "{path} is not there"),
             Self::CgroupV1 => write!(f, "no cgroup v1 hierarchy here"),
             Self::Systemd => write!(f, "systemd is not the first process here"),
+            Self::Landlock => write!(f, "no Landlock in this kernel"),
             Self::Keel => write!(f, "only keel has this command"),
         }
     }
@@ -51,9 +55,18 @@ impl Need {
             Self::Path(path) => std::fs::symlink_metadata(path).is_ok(),
             Self::CgroupV1 => !Layout::here().is_v2(),
             Self::Systemd => std::fs::metadata("/run/systemd/system").is_ok(),
+            Self::Landlock => security_modules().split(',').any(|name| name == "landlock"),
             Self::Keel => Runtime::under_test().is_ok_and(|runtime| runtime.kind() == Kind::Keel),
         }
     }
+}
+
+/// The security modules that the kernel has enabled. Its file system is mounted for the question,
+/// where nobody else sees it.
+fn security_modules() -> String {
+    let ask = "mount -t securityfs none /sys/kernel/security; cat /sys/kernel/security/lsm";
+    let asked = Command::new("unshare").args(["--mount", "sh", "-c", ask]).output();
+    asked.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).into())
 }
 
 /// Where a program lies: `name` itself when it holds a slash, else the first match in `PATH`.

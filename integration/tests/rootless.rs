@@ -52,6 +52,32 @@ fn a_user_without_privileges_has_containers_without_cgroups() {
 }
 
 #[test]
+fn rules_of_landlock_bind_the_containers_of_a_user_too() {
+    let needs = [Need::Keel, Need::Program("unshare"), Need::Landlock];
+    let Some(scene) = Scene::needing(&needs) else { return };
+    let Some(user) = User::anybody(&scene) else {
+        return integration::skip("a user without privileges cannot make namespaces here");
+    };
+    let rules = r#"{
+        "ruleset": { "handledAccessFS": ["make_dir"] },
+        "rules": { "pathBeneath": [{ "allowedAccess": ["make_dir"], "paths": ["/dev"] }] }
+    }"#;
+    for no_new_privileges in [true, false] {
+        let bundle = owned(&scene, user)
+            .writable()
+            .sh("mkdir /dev/shm/x && echo made; mkdir /x")
+            .set("/process/noNewPrivileges", no_new_privileges)
+            .set("/annotations/org.keel.landlock", rules);
+        bundle.save();
+        let dir = bundle.dir().to_str().expect("UTF-8");
+        let words = ["--cgroup-manager", "disabled", "run", "--bundle", dir, &scene.id()];
+        let outcome = user.call(scene.keel(words)).run().exits(1);
+        assert_eq!(outcome.stdout, "made\n");
+        assert!(outcome.stderr.contains("'/x': Permission denied"), "{outcome:?}");
+    }
+}
+
+#[test]
 fn limits_that_nobody_can_set_for_the_user_are_refused() {
     let needs = [Need::Keel, Need::Program("unshare"), Need::Controller("pids")];
     let Some(scene) = Scene::needing(&needs) else { return };

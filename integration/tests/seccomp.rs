@@ -285,7 +285,8 @@ const RAW: &str = "/annotations/run.oci.seccomp_bpf_data";
 fn a_compiled_filter_may_come_as_an_annotation_in_place_of_a_profile() {
     let Some(scene) = Scene::begin() else { return };
     let forbidden = all_but(json!([rule(&["mkdir", "mkdirat"], "SCMP_ACT_ERRNO")]));
-    let script = "hostname other 2>&1; mkdir /dev/shm/$$ && echo made; grep Seccomp: /proc/self/status";
+    let script =
+        "hostname other 2>&1; mkdir /dev/shm/$$ && echo made; grep Seccomp: /proc/self/status";
     let bundle = with(scene.bundle().writable().sh(script), forbidden).set(RAW, COMPILED);
     let container = scene.start(&bundle.clone().sleeping());
     let executed = scene.keel(["exec", container.id(), "sh", "-c", script]).run().ok().stdout;

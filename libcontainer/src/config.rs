@@ -48,6 +48,8 @@ pub struct Config {
     pub notify_socket: bool,
     /// The filter of system calls.
     pub seccomp: Option<SeccompFilter>,
+    /// Which files it may use, and for what.
+    pub landlock: Option<Landlock>,
     /// Hooks.
     pub hooks: spec::Hooks,
     /// Cgroups and what is written into them.
@@ -76,6 +78,15 @@ pub struct SeccompFilter {
     pub flags: u32,
     /// Who is asked about some calls.
     pub listener: Option<Listener>,
+}
+
+/// Rights over files, bits of LANDLOCK_ACCESS_FS_* (landlock(7)) that the kernel knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Landlock {
+    /// Those that nobody has unless a rule allows them.
+    pub handled: u32,
+    /// Absolute paths inside, and what is allowed for each and all that lies below it.
+    pub allowed: Vec<(String, u32)>,
 }
 
 /// Who is asked about system calls (config-linux.md, "The Container Process State").

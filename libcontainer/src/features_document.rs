@@ -5,7 +5,9 @@
 //! `tests/features.rs` compiles a configuration for each of its statements.
 
 use crate::container::OCI_VERSION;
-use crate::features::{capabilities, hooks, mount_options, namespaces, refused};
+use crate::features::{
+    capabilities, hooks, landlock, mount_options, namespaces, refused, seccomp, systemd,
+};
 use crate::seccomp::{ACTIONS, ARCHITECTURES, FLAGS, OPERATORS};
 use crate::spec::{
     CgroupFeatures, Enabled, Features, Hooks, IntelRdtFeatures, LinuxFeatures, MountExtensions,
@@ -16,8 +18,6 @@ use crate::spec::{
 const OLDEST: &str = "1.0.0";
 
 /// What this library can do, whatever the machine. Commands add annotations about themselves.
-///
-/// No annotation of a configuration changes what it does.
 pub fn features_document() -> Features {
     let moments = hooks::moments(&Hooks::default()).map(|(name, _)| name);
     Features {
@@ -26,6 +26,7 @@ pub fn features_document() -> Features {
         hooks: texts(moments),
         mount_options: sorted(mount_options::supported()),
         linux: linux(),
+        potentially_unsafe_config_annotations: sorted(annotations()),
         ..Features::default()
     }
 }
@@ -61,6 +62,12 @@ fn linux() -> LinuxFeatures {
         net_devices: if_applied(&["/linux/netDevices"]),
         ..LinuxFeatures::default()
     }
+}
+
+/// Annotations of a configuration that change what is done: a prefix ends with a dot.
+fn annotations() -> impl Iterator<Item = String> {
+    let others = [landlock::ANNOTATION, systemd::ANNOTATION];
+    seccomp::ANNOTATIONS.into_iter().chain(others).map(str::to_owned)
 }
 
 fn texts(names: impl IntoIterator<Item = &'static str>) -> Vec<String> {

@@ -2,8 +2,8 @@
 //!
 //! For every statement a configuration is compiled; no root, no container, no machine.
 
-use libcontainer::spec::{Features, Namespace, Spec};
-use libcontainer::{Bundle, Cgroups, Host, Options, Plan, features_document};
+use libcontainer::spec::{Features, Namespace, Seccomp, Spec};
+use libcontainer::{Bundle, CgroupManager, Cgroups, Host, Options, Plan, features_document};
 use serde_json::{Value, json};
 
 /// What a configuration's check finds, or nothing. `change` has the configuration as JSON.
@@ -187,6 +187,35 @@ fn what_is_called_disabled_is_refused_and_what_is_enabled_is_not() {
     }
     assert_eq!(linux.seccomp.enabled, !linux.seccomp.actions.is_empty());
     assert!(linux.cgroup.systemd && linux.cgroup.systemd_user);
+}
+
+#[test]
+fn every_annotation_that_is_announced_is_looked_at_and_no_other() {
+    let named = features_document().potentially_unsafe_config_annotations;
+    assert_eq!(named.len(), 6);
+    let profile = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{ "names": ["nothing_such"], "action": "SCMP_ACT_LOG" }],
+    });
+    let profile: Option<Seccomp> = serde_json::from_value(profile).unwrap();
+    let options = Options { cgroup_manager: CgroupManager::Systemd, ..Options::default() };
+    let faults = |name: &str| -> Vec<String> {
+        let mut spec = Spec::example();
+        spec.annotations.insert(name.to_owned(), "moon".to_owned());
+        spec.linux.get_or_insert_default().seccomp.clone_from(&profile);
+        let (bundle, id) = (Bundle::from_spec("/", spec).unwrap(), "features".parse().unwrap());
+        let plan = Plan::create(&bundle, &id, &options, &Host::example());
+        plan.err().map_or_else(Vec::new, |e| e.faults().iter().map(ToString::to_string).collect())
+    };
+    // A value that is none shows that somebody looks.
+    for name in named {
+        let name = if name.ends_with('.') { format!("{name}Moon") } else { name };
+        let found = faults(&name);
+        assert!(found.len() == 1 && found[0].contains(&name), "{name}: {found:?}");
+    }
+    for name in ["org.keel.landlock.x", "org.systemd.property", "org.example.key", "bundle"] {
+        assert_eq!(faults(name), [""; 0], "{name}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use libcontainer::spec::{Hook, IdMapping, Mount, Namespace, Spec};
+use libcontainer::spec::{Hook, IdMapping, Mount, Namespace, Seccomp, Spec};
 use libcontainer::{Bundle, CgroupManager, Cgroups, Host, Options, Plan};
 
 /// A configuration to compile, and for whom.
@@ -274,8 +274,42 @@ fn process_cases() -> Vec<Case> {
             process.apparmor_profile = Some("strict".into());
             process.selinux_label = Some("system_u:system_r:container_t:s0:c1,c2".into());
         }),
+        Case::new("landlock", landlock),
+        Case::new("landlock-without-no-new-privileges", |case| {
+            landlock(case);
+            case.spec.process.as_mut().unwrap().no_new_privileges = false;
+        }),
+        Case::new("landlock-of-a-process-that-is-added", |case| {
+            landlock(case);
+            case.exec = true;
+        }),
+        Case::new("landlock-on-an-old-kernel", |case| {
+            landlock(case);
+            case.host.landlock = 1;
+        }),
+        Case::new("landlock-with-faults", |case| {
+            landlock(case);
+            let text = case.spec.annotations.values_mut().next().unwrap();
+            *text = text.replace("\"truncate\"", "\"cut\"").replace("/usr", "usr");
+        }),
         Case::new("all-faults-at-once", all_faults),
     ]
+}
+
+/// Rules of Landlock, hooks that come before them, and a filter that comes after.
+fn landlock(case: &mut Case) {
+    let rules = r#"{
+        "ruleset": { "handledAccessFS": ["execute", "write_file", "read_file", "truncate"] },
+        "rules": { "pathBeneath": [
+            { "allowedAccess": ["execute", "read_file"], "paths": ["/bin", "/usr"] },
+            { "allowedAccess": ["write_file", "read_file", "truncate"], "paths": ["/tmp"] },
+            { "allowedAccess": ["truncate"], "paths": ["/var/log"] }
+        ] }
+    }"#;
+    case.spec.annotations.insert("org.keel.landlock".into(), rules.into());
+    case.spec.hooks.get_or_insert_default().start_container = hook("/hooks/start-container");
+    case.spec.linux.as_mut().unwrap().seccomp =
+        Some(Seccomp { default_action: "SCMP_ACT_ALLOW".into(), ..Seccomp::default() });
 }
 
 fn all_faults(case: &mut Case) {

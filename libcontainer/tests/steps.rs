@@ -18,7 +18,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{LazyLock, OnceLock};
 
-use libcontainer::Cgroups;
+use libcontainer::{Cgroups, Host};
 use libcontainer_init::step::Step;
 use scene::{Scene, Steps};
 
@@ -112,11 +112,15 @@ cases![
     a_process_that_is_added_ends_up_on_the_cpus_it_asks_for,
     a_mount_that_is_added_can_be_removed,
     a_filter_of_system_calls_is_there,
+    files_are_forbidden_by_landlock,
 ];
 
 /// Steps that no case performs on a machine like this one, and why.
 fn exceptions() -> Vec<(&'static str, &'static str)> {
     let mut list = Vec::new();
+    if Host::probe().unwrap().landlock == 0 {
+        list.push(("Landlock", "the kernel has none"));
+    }
     if Cgroups::probe().unwrap().legacy.is_empty() {
         list.push(("EnterCgroups", "with cgroup v2 alone init is born in its cgroup"));
     }

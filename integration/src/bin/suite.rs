@@ -41,6 +41,7 @@ const IN_MACHINE: &[&str] = &[
     "security_limits",
     "rootless",
     "apparmor",
+    "landlock",
     "events",
     "ps",
     "systemd",

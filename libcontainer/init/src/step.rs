@@ -245,6 +245,10 @@ steps! {
     Limit { resource: u32, soft: u64, hard: u64 }
     /// Makes the slots from `first` the descriptors 3, 4, … of the program.
     PlaceDescriptors { first: Slot, count: u32 }
+    /// landlock(7): takes the `handled` rights over all files (LANDLOCK_ACCESS_FS_*) from this process
+    /// and all that it becomes, but for those that stand in `allowed` at the place of one of the paths
+    /// above a file. Of a path that is no directory, only the rights that other files have count.
+    Landlock { handled: u32, paths: List, allowed: Numbers }
     /// seccomp(2): instructions of two words each, and flags. From here on every call is judged. With
     /// a listener, init waits until whoever starts it has taken that.
     Seccomp { program: Numbers, flags: u32, listener: bool }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use libcontainer_init::message::{Cause, Fault, MAX, Message, Refusal};
 use libcontainer_init::step::Step;
-use libcontainer_init::sys::{Fd, pidfd, socket};
+use libcontainer_init::sys::{Failure, Fd, pidfd, socket};
 
 use crate::error::{Error, ErrorKind, Result, call, errno_text};
 use crate::plan::Plan;
@@ -76,9 +76,10 @@ pub(super) fn fault(plan: &Plan, fault: &Fault) -> Error {
     };
     let error = match fault.cause {
         Cause::Call(failure) => {
-            let sentence = match program_sentence(plan, entry, failure.errno.0) {
-                Some(sentence) => Error::new(ErrorKind::Init, sentence),
-                None => {
+            let sentence = match (program_sentence(plan, entry, failure.errno.0), &entry.action) {
+                (Some(sentence), _) => Error::new(ErrorKind::Init, sentence),
+                (None, Action::Init(Step::Landlock { .. })) => landlock(fault.text(), failure),
+                (None, _) => {
                     let detail = kernel_words(fault.text());
                     call(format!("cannot {}{detail}", plan.describe(entry)), failure)
                 }
@@ -104,8 +105,26 @@ fn program_sentence(plan: &Plan, entry: &Entry, errno: i32) -> Option<String> {
             Some(format!("exec: \"{program}\": stat {program}: {text}"))
         }
         Action::Init(Step::FindProgram { .. }) => Some(format!("exec: \"{program}\": {text}")),
-        Action::Init(Step::Exec {}) => Some(format!("exec {program}: {text}")),
+        Action::Init(Step::Exec {}) => {
+            let landlock = errno == libc::EACCES && plan.config.landlock.is_some();
+            let hint = if landlock { LANDLOCK_HINT } else { "" };
+            Some(format!("exec {program}: {text}{hint}"))
+        }
         _ => None,
+    }
+}
+
+/// What a program needs where there are rules of Landlock; its interpreter needs the same.
+const LANDLOCK_HINT: &str = " (do the rules of Landlock allow execute and read_file for it?)";
+
+/// Which of its rules Landlock does not take: the detail is the path.
+fn landlock(detail: &[u8], failure: Failure) -> Error {
+    let path = String::from_utf8_lossy(detail);
+    match path.as_ref() {
+        "" => call("cannot restrict files by Landlock", failure),
+        path => {
+            call(format!("cannot allow anything beneath {path} by Landlock"), failure).path(path)
+        }
     }
 }
 

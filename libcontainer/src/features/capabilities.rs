@@ -120,9 +120,10 @@ pub fn set_rest(config: &Config, steps: &mut Steps) {
     const ADMIN: u64 = 1 << 21;
     let Capabilities { effective, permitted, inheritable, ambient, .. } =
         config.process.capabilities;
-    // Without no_new_privs a filter is loaded by who has it; the program does not get it.
-    let loads = config.seccomp.is_some() && !config.process.no_new_privileges;
-    let kept = if loads { ADMIN } else { 0 };
+    // Without no_new_privs, filters and rules of Landlock are for who has it; the program does not
+    // get it.
+    let restricts = config.seccomp.is_some() || config.landlock.is_some();
+    let kept = if restricts && !config.process.no_new_privileges { ADMIN } else { 0 };
     let (effective, permitted) = (effective | kept, permitted | kept);
     let step = Step::Capabilities { effective, permitted, inheritable, ambient };
     steps.init("/process/capabilities", step);

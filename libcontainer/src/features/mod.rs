@@ -26,6 +26,7 @@
 //! | `notify` | (options) | Mount, NotifySocket, SendNotifySocket | unix(7) |
 //! | `affinity` | `/process/execCPUAffinity` | Spawn, CpuAffinity | sched_setaffinity(2) |
 //! | `seccomp` | `/linux/seccomp` | Seccomp | seccomp(2) |
+//! | `landlock` | `/annotations/org.keel.landlock` | Landlock | landlock(7) |
 //! | `hooks` | `/hooks` | RunHook, StateDocument, Hook | execve(2) |
 //! | `keyring` | (options) | SessionKeyring | keyctl(2) |
 //! | `refused` | what keel cannot apply yet | none: a fault | |
@@ -46,6 +47,7 @@ pub mod hooks;
 pub mod hostname;
 pub mod keyring;
 pub mod labels;
+pub mod landlock;
 pub mod limits;
 pub mod masked_paths;
 pub mod mount_options;
@@ -153,6 +155,7 @@ pub fn check(
         has_process: spec.process.is_some(),
         console: console::check(&mut cx),
         seccomp: seccomp::check(&mut cx),
+        landlock: landlock::check(&mut cx),
         notify_socket: notify::check(&mut cx, &namespaces),
         hooks: hooks::check(&mut cx),
         cgroup,

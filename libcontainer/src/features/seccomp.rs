@@ -29,6 +29,10 @@ const PLUGINS: &str = "run.oci.seccomp.plugins";
 pub fn check(cx: &mut Context<'_>) -> Option<SeccompFilter> {
     let filter = filter(cx)?;
     let (listener, metadata, at) = listener(cx);
+    if listener.as_ref().is_some_and(|path| !path.is_empty() && !path.starts_with('/')) {
+        cx.fault(at, "the path of the listener must be absolute");
+        return None;
+    }
     let listener = match listener.filter(|path| !path.is_empty()) {
         Some(path) if filter.notifies => Some(Listener { path: path.into(), metadata }),
         None if filter.notifies => {
@@ -60,7 +64,8 @@ fn filter(cx: &mut Context<'_>) -> Option<Filter> {
         for (i, entry) in profile.syscalls.iter().enumerate() {
             for (j, name) in entry.names.iter().enumerate() {
                 if Arch::all().all(|arch| arch.number(name).is_none()) {
-                    let message = format!("\"{}\" is no system call", name.escape_default());
+                    let name = name.escape_default();
+                    let message = format!("\"{name}\" is no system call ({STRICT} is set)");
                     cx.fault(format!("{POINTER}/syscalls/{i}/names/{j}"), message);
                 }
             }

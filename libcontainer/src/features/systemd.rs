@@ -13,7 +13,7 @@ use crate::task::cgroup::Write;
 use crate::task::systemd::{Property, Scope, Value};
 
 /// What begins the name of an annotation that is a property.
-const ANNOTATION: &str = "org.systemd.property.";
+pub const ANNOTATION: &str = "org.systemd.property.";
 
 /// The slice, prefix and name of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]

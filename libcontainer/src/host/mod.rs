@@ -5,7 +5,7 @@
 
 pub mod cgroups;
 
-use libcontainer_init::sys::caps;
+use libcontainer_init::sys::{caps, landlock};
 use nix::errno::Errno;
 
 pub use cgroups::Cgroups;
@@ -29,6 +29,8 @@ pub struct Host {
     pub bounding: u64,
     /// The capabilities that the kernel knows.
     pub known_capabilities: u64,
+    /// The version of Landlock's ABI; 0 if the kernel has none, or does not let this process use it.
+    pub landlock: u32,
 }
 
 /// CAP_SYS_ADMIN, capabilities(7).
@@ -53,6 +55,7 @@ impl Host {
             user_namespace,
             bounding,
             known_capabilities,
+            landlock: landlock::version().unwrap_or(0),
         })
     }
 
@@ -67,6 +70,7 @@ impl Host {
             user_namespace: false,
             bounding: ALL,
             known_capabilities: ALL,
+            landlock: 7,
         }
     }
 }

@@ -11,8 +11,8 @@ use libcontainer_init::wire::Slot;
 use crate::config::{Config, Joined, MountKind};
 use crate::features::{
     capabilities, cgroup_entry, cgroup_mounts, cgroup_owner, console, descriptors, devices, hooks,
-    hostname, keyring, labels, limits, masked_paths, mounts, namespaces, notify, process, rootfs,
-    seccomp, sysctl, user, user_namespace,
+    hostname, keyring, labels, landlock, limits, masked_paths, mounts, namespaces, notify, process,
+    rootfs, seccomp, sysctl, user, user_namespace,
 };
 use crate::host::Host;
 use crate::steps::Steps;
@@ -299,6 +299,7 @@ impl<'a> Create<'a> {
         }
         notify::send(config, s, self.notify_socket);
         hooks::inside(config, s, "startContainer", state);
+        landlock::restrict(config, s);
         descriptors::place(config, s, self.opened.preserved);
         limits::set(config, s);
         process::get_ready(config, s);

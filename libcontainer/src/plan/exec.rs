@@ -12,7 +12,7 @@ use libcontainer_init::wire::Slot;
 
 use crate::config::Config;
 use crate::features::{
-    affinity, capabilities, cgroup_entry, console, descriptors, keyring, labels, limits,
+    affinity, capabilities, cgroup_entry, console, descriptors, keyring, labels, landlock, limits,
     namespaces, process, seccomp, user,
 };
 use crate::host::Host;
@@ -71,6 +71,7 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     s.phase("start");
     s.init("", Step::NewSession {});
     console::control(config, s);
+    landlock::restrict(config, s);
     descriptors::place(config, s, preserved);
     limits::set(config, s);
     process::get_ready(config, s);

@@ -2,6 +2,8 @@
 //!
 //! The only place where a step has prose. What a failing step says is `cannot ` and this text.
 
+mod landlock;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -362,6 +364,7 @@ impl<'a> Words<'a> {
                 let count = program.count / 2;
                 format!("load a filter of system calls of {count} instructions{asks}")
             }
+            Step::Landlock { .. } => self.landlock(step),
             Step::Finish {} => "end".to_owned(),
             Step::SendNotifySocket { .. } => "hand over the notify socket".to_owned(),
             Step::AwaitStart { .. } => "wait for the start".to_owned(),

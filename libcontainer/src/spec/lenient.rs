@@ -4,7 +4,8 @@
 //! wins, and bytes after the document are left alone; a value of the wrong type is a fault with its
 //! JSON pointer. Keys must match exactly (Go ignores their case; no engine relies on that).
 //! Called by `record`, which makes the structs, and by `oci`; it must never judge what a value
-//! means: that is for the features' checks.
+//! means: that is for the features' checks. A document of keel's own is read without that tolerance
+//! ([`parse_strictly`]): what it says and keel does not know must not go unnoticed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,17 +21,26 @@ const QUOTED: usize = 100;
 
 /// The way from a fault up to the document's root, innermost member first. Filled on failure only.
 #[derive(Default)]
-pub(crate) struct Trail(Vec<String>);
+pub(crate) struct Trail {
+    segments: Vec<String>,
+    /// Whether unknown members, and members given twice, are faults.
+    strict: bool,
+}
 
 impl Trail {
     /// Adds the member or index that holds what was added before.
     pub(crate) fn push(&mut self, segment: impl fmt::Display) {
-        self.0.push(segment.to_string());
+        self.segments.push(segment.to_string());
     }
 
     /// The trail as a JSON pointer (RFC 6901).
     pub(crate) fn pointer(&self) -> String {
-        self.0.iter().rev().map(|segment| format!("/{}", escaped(segment))).collect()
+        self.segments.iter().rev().map(|segment| format!("/{}", escaped(segment))).collect()
+    }
+
+    /// Whether nothing in the document may be skipped.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict
     }
 }
 
@@ -241,6 +251,20 @@ pub(crate) fn parse<T: Lenient>(text: &[u8], document: &str, root: &str) -> Resu
         Category::Eof | Category::Syntax | Category::Io => {
             Error::new(ErrorKind::Config, format!("{document} is not valid JSON: {error}"))
         }
+    })
+}
+
+/// Reads a whole text in which nothing is skipped: unknown members, members given twice and whatever
+/// follows the document are faults, told in a sentence that says where.
+pub(crate) fn parse_strictly<T: Lenient>(text: &str) -> Result<T, String> {
+    let mut trail = Trail { strict: true, ..Trail::default() };
+    let mut input = serde_json::Deserializer::from_str(text);
+    let read = Slot::new(&mut trail).deserialize(&mut input);
+    let read = read.and_then(|value| input.end().map(|()| value));
+    read.map_err(|error| match (error.classify(), trail.pointer()) {
+        (Category::Data, pointer) if pointer.is_empty() => abridged(&without_place(&error)),
+        (Category::Data, pointer) => format!("{pointer}: {}", abridged(&without_place(&error))),
+        _ => format!("not valid JSON: {error}"),
     })
 }
 

@@ -10,6 +10,7 @@
 mod example;
 mod features;
 mod hooks;
+mod landlock;
 pub(crate) mod lenient;
 mod linux;
 mod mount;
@@ -26,6 +27,7 @@ pub use features::{
     MountExtensions, SeccompFeatures,
 };
 pub use hooks::{Hook, Hooks};
+pub use landlock::{Landlock, LandlockRules, LandlockRuleset, PathBeneath};
 pub use linux::{
     Device, IntelRdt, Linux, MemoryPolicy, Namespace, NetDevice, Personality, TimeOffset,
 };

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::lenient::Trail;
 
@@ -62,12 +62,30 @@ impl<'de, T: Record> Visitor<'de> for Members<'_, T> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<T, A::Error> {
         let mut record = T::default();
+        let mut known = Vec::new();
         while let Some(key) = members.next_key_seed(Key)? {
-            let read = record.read_member(&key, &mut members, self.0);
+            let read = match known.contains(&key) {
+                true => Err(A::Error::custom("this member is there twice")),
+                false => record.read_member(&key, &mut members, self.0),
+            };
             read.inspect_err(|_| self.0.push(&key))?;
+            if self.0.is_strict() {
+                known.push(key);
+            }
         }
         Ok(record)
     }
+}
+
+/// Leaves a member out that the record has no field for.
+pub(crate) fn skip_member<'de, A: MapAccess<'de>>(
+    members: &mut A,
+    trail: &Trail,
+) -> Result<(), A::Error> {
+    if trail.is_strict() {
+        return Err(A::Error::custom("there is no member of this name"));
+    }
+    members.next_value::<IgnoredAny>().map(drop)
 }
 
 /// Reads a record.
@@ -102,9 +120,7 @@ macro_rules! record {
             ) -> Result<(), A::Error> {
                 match key {
                     $($key => self.$field = $crate::spec::lenient::read_value(members, trail)?,)*
-                    _ => {
-                        members.next_value::<serde::de::IgnoredAny>()?;
-                    }
+                    _ => $crate::spec::record::skip_member(members, trail)?,
                 }
                 Ok(())
             }

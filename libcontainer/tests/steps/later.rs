@@ -3,9 +3,12 @@
 
 use std::fs;
 
-use libcontainer::spec::{CpuAffinity, Seccomp, Syscall};
-use libcontainer::{Attachments, Options};
+use libcontainer::spec::{
+    CpuAffinity, Landlock, LandlockRules, LandlockRuleset, PathBeneath, Seccomp, Syscall,
+};
+use libcontainer::{Attachments, Host, Options};
 
+use crate::bundle;
 use crate::cases::mounted;
 use crate::scene::{Made, Scene, Steps, linux, mount};
 
@@ -55,5 +58,28 @@ pub(crate) fn a_filter_of_system_calls_is_there(scene: &Scene) -> Steps {
     });
     let done = scene.run(&spec);
     assert_eq!(done.output, "Seccomp:\t2\n");
+    done.steps
+}
+
+pub(crate) fn files_are_forbidden_by_landlock(scene: &Scene) -> Steps {
+    if Host::probe().unwrap().landlock == 0 {
+        bundle::skip("steps::files_are_forbidden_by_landlock", "the kernel has no Landlock");
+        return Steps::new();
+    }
+    let mut spec = scene.spec("cat /etc/passwd 2>&1; cat /marker");
+    let rules = Landlock {
+        ruleset: Some(LandlockRuleset { handled_access_fs: vec!["read_file".into()] }),
+        rules: Some(LandlockRules {
+            path_beneath: vec![PathBeneath {
+                allowed_access: vec!["read_file".into()],
+                paths: vec!["/bin".into(), "/marker".into()],
+            }],
+        }),
+        disable_best_effort: true,
+    };
+    spec.annotations.insert("org.keel.landlock".into(), serde_json::to_string(&rules).unwrap());
+    let done = scene.run(&spec);
+    let refused = "cat: can't open '/etc/passwd': Permission denied\n";
+    assert_eq!(done.output, format!("{refused}the rootfs of the bundle\n"));
     done.steps
 }

@@ -11,6 +11,7 @@ mod files;
 mod home;
 mod hooks;
 mod identity;
+mod landlock;
 mod mounts;
 mod notify;
 mod program;
@@ -68,6 +69,14 @@ struct Detail {
 }
 
 impl Detail {
+    /// Replaces the text, by as much of another as there is room for.
+    fn set(&mut self, text: &[u8]) {
+        self.len = text.len().min(DETAIL);
+        for (place, byte) in self.text.iter_mut().zip(text) {
+            *place = *byte;
+        }
+    }
+
     /// Replaces the text by what can be read from a descriptor.
     fn read_from(&mut self, fd: i32) {
         self.len = file::read(fd, &mut self.text).unwrap_or(0);
@@ -196,6 +205,9 @@ impl Init {
             Step::AwaitStart { listener } => self.await_start(listener),
             Step::Limit { resource, soft, hard } => {
                 Ok(crate::sys::limit::set(0, resource, crate::sys::limit::Limit { soft, hard })?)
+            }
+            Step::Landlock { handled, paths, allowed } => {
+                self.restrict_files(handled, paths, allowed)
             }
             Step::Seccomp { program, flags, listener: false } => self.load_filter(program, flags),
             Step::Seccomp { program, flags, .. } => self.load_filter_with_listener(program, flags),

@@ -20,6 +20,7 @@ mod fd;
 pub mod file;
 pub mod ids;
 pub mod keyring;
+pub mod landlock;
 pub mod limit;
 pub mod map;
 pub mod memfd;

@@ -65,6 +65,9 @@ numbers! {
     Getpid          "getpid"              39 172
     Ioctl           "ioctl"               16  29
     Keyctl          "keyctl"             250 219
+    LandlockAddRule "landlock_add_rule"  445 445
+    LandlockCreateRuleset "landlock_create_ruleset" 444 444
+    LandlockRestrictSelf "landlock_restrict_self" 446 446
     Lseek           "lseek"                8  62
     MemfdCreate     "memfd_create"       319 279
     Mkdirat         "mkdirat"            258  34
