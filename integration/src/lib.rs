@@ -24,6 +24,7 @@ pub mod container;
 pub mod differences;
 pub mod engine;
 pub mod inside;
+pub mod machine_code;
 pub mod race;
 pub mod recorded;
 pub mod runtime;
