@@ -5,11 +5,11 @@
 //! `tests/features.rs` compiles a configuration for each of its statements.
 
 use crate::container::OCI_VERSION;
-use crate::features::{capabilities, hooks, mount_options, namespaces, refused};
+use crate::features::{capabilities, hooks, memory_policy, mount_options, namespaces, refused};
 use crate::seccomp::{ACTIONS, ARCHITECTURES, FLAGS, OPERATORS};
 use crate::spec::{
-    CgroupFeatures, Enabled, Features, Hooks, IntelRdtFeatures, LinuxFeatures, MountExtensions,
-    SeccompFeatures,
+    CgroupFeatures, Enabled, Features, Hooks, IntelRdtFeatures, LinuxFeatures,
+    MemoryPolicyFeatures, MountExtensions, SeccompFeatures,
 };
 
 /// The oldest runtime-spec that is accepted: any 1.x is.
@@ -35,7 +35,7 @@ fn linux() -> LinuxFeatures {
         |pointers: &[&str]| Enabled { enabled: pointers.iter().all(|p| refused::can_apply(p)) };
     let rdt = refused::can_apply("/linux/intelRdt");
     LinuxFeatures {
-        namespaces: sorted(namespaces::supported().map(str::to_owned)),
+        namespaces: sorted(namespaces::names().map(str::to_owned)),
         capabilities: texts(capabilities::CAPABILITIES),
         cgroup: CgroupFeatures {
             v1: true,
@@ -54,6 +54,10 @@ fn linux() -> LinuxFeatures {
         },
         apparmor: if_applied(&["/process/apparmorProfile"]),
         selinux: if_applied(&["/process/selinuxLabel", "/linux/mountLabel"]),
+        memory_policy: MemoryPolicyFeatures {
+            modes: texts(memory_policy::MODES.map(|(name, _)| name)),
+            flags: texts(memory_policy::FLAGS.map(|(name, _)| name)),
+        },
         intel_rdt: IntelRdtFeatures { enabled: rdt, schemata: rdt, monitoring: rdt },
         mount_extensions: MountExtensions {
             idmap: Enabled { enabled: mount_options::supported().any(|name| name == "idmap") },

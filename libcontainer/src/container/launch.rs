@@ -16,7 +16,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use super::link::{self, Link, Said};
 use super::spawn;
 use super::time::Timeline;
-use crate::config::Joined;
+use crate::config::{IoPriority, Joined};
 use crate::error::{Error, ErrorKind, Result, call};
 use crate::options::{Attachments, Console};
 use crate::plan::{Meeting, Plan};
@@ -56,6 +56,8 @@ pub(super) struct Birth<'a> {
     pub(super) keep_capabilities: bool,
     /// CPUs it starts on, a mask; any when empty.
     pub(super) affinity: &'a [u32],
+    /// The priority of its input and output; its caller's if none.
+    pub(super) io_priority: Option<IoPriority>,
 }
 
 /// Who walks a plan: performs the runtime's tasks.

@@ -131,6 +131,7 @@ impl Actor for Change<'_> {
                     cgroup: None,
                     keep_capabilities: *keep_capabilities,
                     affinity,
+                    io_priority: None,
                 })
             }
             Task::Collect => {

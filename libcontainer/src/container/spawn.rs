@@ -6,14 +6,14 @@ use std::sync::OnceLock;
 use libcontainer_init::PROGRAM;
 use libcontainer_init::sys::memfd::{self, Use};
 use libcontainer_init::sys::spawn::{Spawn, Spawned, spawn};
-use libcontainer_init::sys::{Failure, namespace, process};
+use libcontainer_init::sys::{Failure, io_priority, namespace, process};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
 use super::launch::Birth;
 use crate::config::Joined;
 use crate::error::{Error, ErrorKind, Result, call};
-use crate::features::{affinity, namespaces};
+use crate::features::{affinity, io_priority as priorities, namespaces};
 
 /// Init's program, placed once per process: sealed, so no path leads from a container to a file of
 /// the host (CVE-2019-5736).
@@ -95,17 +95,17 @@ pub(super) fn start(start: &Start<'_>) -> Result<Spawned> {
             start.socket.as_raw_fd(),
         ],
     };
-    if birth.join.is_empty() && birth.affinity.is_empty() {
+    if birth.join.is_empty() && birth.affinity.is_empty() && birth.io_priority.is_none() {
         spawn(&request).map_err(|failure| explain(&request, failure))
     } else {
         spawn_elsewhere(birth, &request)
     }
 }
 
-/// A thread of its own joins the namespaces, takes the CPUs and starts init there: the caller's
-/// thread, and with it the host program, stays where it is.
+/// A thread of its own joins the namespaces, takes CPUs and I/O priority, and starts init there: the
+/// caller's thread, and with it the host program, stays where it is.
 fn spawn_elsewhere(birth: &Birth<'_>, request: &Spawn) -> Result<Spawned> {
-    let affinity = birth.affinity;
+    let (affinity, priority) = (birth.affinity, birth.io_priority);
     let join: Vec<(&Joined, i32)> =
         birth.join.iter().map(|(joined, fd)| (*joined, fd.as_fd().as_raw_fd())).collect();
     let work = move || {
@@ -124,6 +124,13 @@ fn spawn_elsewhere(birth: &Birth<'_>, request: &Spawn) -> Result<Spawned> {
             process::set_affinity(affinity).map_err(|failure| {
                 call(format!("cannot start on CPUs {cpus}"), failure)
                     .pointer_is("/process/execCPUAffinity/initial")
+            })?;
+        }
+        if let Some(priority) = priority {
+            io_priority::set(priority.class, priority.level).map_err(|failure| {
+                let words = priorities::words(priority);
+                call(format!("cannot set the I/O priority {words}"), failure)
+                    .pointer_is("/process/ioPriority")
             })?;
         }
         spawn(request).map_err(|failure| explain(request, failure))

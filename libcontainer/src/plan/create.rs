@@ -11,8 +11,8 @@ use libcontainer_init::wire::Slot;
 use crate::config::{Config, Joined, MountKind};
 use crate::features::{
     capabilities, cgroup_entry, cgroup_mounts, cgroup_owner, console, descriptors, devices, hooks,
-    hostname, keyring, labels, limits, masked_paths, mounts, namespaces, notify, process, rootfs,
-    seccomp, sysctl, user, user_namespace,
+    hostname, keyring, labels, limits, masked_paths, memory_policy, mounts, namespaces, notify,
+    personality, process, rootfs, scheduler, seccomp, sysctl, time_offsets, user, user_namespace,
 };
 use crate::host::Host;
 use crate::steps::Steps;
@@ -157,6 +157,7 @@ impl<'a> Create<'a> {
             rootfs::attach(config, s, self.opened.rootfs);
             self.open_trees();
         }
+        time_offsets::enter(config, &mut self.steps);
         if config.mappings.is_some() {
             self.steps.phase("map"); // init needs its ids from here on
         }
@@ -275,6 +276,9 @@ impl<'a> Create<'a> {
         let (config, s) = (self.config, &mut self.steps);
         user::own_stdio(config, s);
         process::find_home(config, s);
+        memory_policy::set(config, s);
+        personality::set(config, s);
+        scheduler::by_init(config, self.host.may_schedule, s);
         capabilities::limit_bounding(config, s);
         user::switch(config, s);
         capabilities::set_rest(config, s);
@@ -285,6 +289,8 @@ impl<'a> Create<'a> {
         let (config, s) = (self.config, &mut self.steps);
         s.phase("publish");
         console::send(config, s);
+        scheduler::check_hooks(config, s);
+        scheduler::by_runtime(config, self.host.may_schedule, s);
         s.runtime("", Task::Publish);
     }
 

@@ -13,7 +13,7 @@ use libcontainer_init::wire::Slot;
 use crate::config::Config;
 use crate::features::{
     affinity, capabilities, cgroup_entry, console, descriptors, keyring, labels, limits,
-    namespaces, process, seccomp, user,
+    memory_policy, namespaces, personality, process, scheduler, seccomp, user,
 };
 use crate::host::Host;
 use crate::steps::Steps;
@@ -38,6 +38,7 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
         into_cgroup: cgroup_entry::born_inside(config),
         keep_capabilities: host.euid != 0,
         affinity: config.process.affinity.initial.clone(),
+        io_priority: config.process.io_priority,
     };
     s.runtime("", task);
     limits::raise(config, s);
@@ -51,6 +52,8 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     process::find_home(config, s);
     cgroup_entry::enter(s, cgroups);
     affinity::settle(config, s);
+    memory_policy::set(config, s);
+    personality::set(config, s);
 
     // A new phase: what the runtime raised must hold before init becomes another process.
     s.phase("become");
@@ -66,9 +69,11 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
         s.phase("publish");
     }
     console::send(config, s);
+    scheduler::by_runtime(config, host.may_schedule, s);
     s.runtime("", Task::Publish);
 
     s.phase("start");
+    scheduler::by_init(config, host.may_schedule, s);
     s.init("", Step::NewSession {});
     console::control(config, s);
     descriptors::place(config, s, preserved);

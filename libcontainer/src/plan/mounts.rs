@@ -57,6 +57,7 @@ fn join(config: &Config, host: &Host, s: &mut Steps, container: Slot) {
         into_cgroup: false,
         keep_capabilities: host.euid != 0,
         affinity: Vec::new(),
+        io_priority: None,
     };
     s.runtime("", task);
     s.init("", Step::Conceal {});
