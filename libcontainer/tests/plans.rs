@@ -266,7 +266,7 @@ fn process_cases() -> Vec<Case> {
         }),
         Case::new("refused", |case| {
             let linux = case.spec.linux.as_mut().unwrap();
-            linux.personality = Some(libcontainer::spec::Personality::default());
+            linux.intel_rdt = Some(libcontainer::spec::IntelRdt::default());
             linux.mount_label = Some("system_u:object_r:container_file_t:s0".into());
         }),
         Case::new("labels", |case| {

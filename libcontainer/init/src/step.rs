@@ -220,27 +220,8 @@ steps! {
     EnterCgroups { first: Slot, count: u32 }
     /// sched_setaffinity(2): the CPUs of a mask, 32 of them in a word, the lowest first.
     CpuAffinity { mask: Numbers }
-    /// sched_setattr(2) of this process, by a container's root who has no more rights than its user.
-    Scheduler {
-        /// The policy.
-        policy: u32,
-        /// Flags.
-        flags: u64,
-        /// The nice value.
-        nice: i32,
-        /// The priority, for real-time policies.
-        priority: u32,
-        /// Nanoseconds, for SCHED_DEADLINE.
-        runtime: u64,
-        /// Likewise.
-        deadline: u64,
-        /// Likewise.
-        period: u64,
-    }
     /// set_mempolicy(2): a mode with its flags, and a mask of nodes as that of CPUs.
     MemoryPolicy { mode: u32, nodes: Numbers }
-    /// personality(2): the execution domain.
-    Personality { domain: u32 }
     /// Changes the working directory; makes it when missing. `early` is the attempt before the user
     /// is switched, which may fail for lack of permission.
     WorkingDir { path: Str, create: bool, early: bool }

@@ -12,11 +12,11 @@ use super::launch::{Actor, Birth, Launch};
 use super::record::{Directory, Identity, Lock, Record};
 use super::{hooks, link, perform};
 use crate::cgroup::Cgroup;
-use crate::config::{IoPriority, Joined};
+use crate::config::Joined;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::id::ContainerId;
 use crate::spec::{Hook, Spec, State};
-use crate::task::Task;
+use crate::task::{Inherited, Task};
 
 /// A creation under way.
 pub(super) struct Creation<'a> {
@@ -48,9 +48,9 @@ impl Actor for Creation<'_> {
             Task::LimitCgroups => self.limit_cgroups(),
             Task::GiveCgroup { uid } => self.give_cgroup(*uid),
             Task::OpenCgroups { first, .. } => self.open_cgroups(*first),
-            Task::Spawn {
-                namespaces, join, into_cgroup, keep_capabilities, io_priority, ..
-            } => self.spawn(*namespaces, join, *into_cgroup, *keep_capabilities, *io_priority),
+            Task::Spawn { namespaces, join, into_cgroup, keep_capabilities, inherited, .. } => {
+                self.spawn(*namespaces, join, *into_cgroup, *keep_capabilities, inherited)
+            }
             Task::StateDocument { status, inside, into } => {
                 self.state_document(status, *inside, *into)
             }
@@ -129,7 +129,7 @@ impl Creation<'_> {
         join: &[Joined],
         into_cgroup: bool,
         keep_capabilities: bool,
-        io_priority: Option<IoPriority>,
+        inherited: &Inherited,
     ) -> Result<()> {
         let cgroup = match &self.cgroup {
             Some(open) if into_cgroup => open.unified_dir()?,
@@ -137,9 +137,7 @@ impl Creation<'_> {
         };
         let opened = join.iter().map(|joined| Ok((joined, perform::open_namespace(joined)?)));
         let join = opened.collect::<Result<_>>()?;
-        let affinity = &[];
-        let birth = Birth { namespaces, join, cgroup, keep_capabilities, affinity, io_priority };
-        self.launch.spawn(&birth)
+        self.launch.spawn(&Birth { namespaces, join, cgroup, keep_capabilities, inherited })
     }
 
     /// The document for hooks inside, with the pid as they see it.

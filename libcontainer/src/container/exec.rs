@@ -15,13 +15,12 @@ use super::time::Timeline;
 use super::{Container, Process, Status, perform};
 use crate::bundle::Bundle;
 use crate::cgroup::{self, SubCgroup};
-use crate::config::IoPriority;
 use crate::error::{Error, ErrorKind, Result, call};
 use crate::host::Host;
 use crate::options::{Attachments, Options};
 use crate::plan::Plan;
 use crate::spec;
-use crate::task::Task;
+use crate::task::{Inherited, Task};
 
 /// Choices for another process in a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -137,8 +136,8 @@ impl Actor for Execution<'_> {
                 self.launch.slots.extend(slots.zip(files.unwrap_or_default()));
                 Ok(())
             }
-            Task::Spawn { into_cgroup, keep_capabilities, affinity, io_priority, .. } => {
-                self.spawn(*into_cgroup, *keep_capabilities, affinity, *io_priority)
+            Task::Spawn { into_cgroup, keep_capabilities, inherited, .. } => {
+                self.spawn(*into_cgroup, *keep_capabilities, inherited)
             }
             Task::Publish => self.launch.announce("setns"),
             other => perform::task(&mut self.launch, other),
@@ -189,8 +188,7 @@ impl Execution<'_> {
         &mut self,
         into_cgroup: bool,
         keep_capabilities: bool,
-        affinity: &[u32],
-        io_priority: Option<IoPriority>,
+        inherited: &Inherited,
     ) -> Result<()> {
         let cgroup = match self.cgroup()? {
             Some(open) if into_cgroup => open.unified_dir()?,
@@ -198,7 +196,7 @@ impl Execution<'_> {
         };
         let may_move = cgroup.is_some() && self.options.cgroups.is_empty();
         let (namespaces, join) = (0, Vec::new()); // it joins the container's
-        let birth = Birth { namespaces, join, cgroup, keep_capabilities, affinity, io_priority };
+        let birth = Birth { namespaces, join, cgroup, keep_capabilities, inherited };
         match self.launch.spawn(&birth) {
             Err(error) if may_move && error.raw_errno() == Some(libc::EBUSY) => {
                 let pid = self.container.pid().unwrap_or_default();

@@ -16,12 +16,12 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use super::link::{self, Link, Said};
 use super::spawn;
 use super::time::Timeline;
-use crate::config::{IoPriority, Joined};
+use crate::config::Joined;
 use crate::error::{Error, ErrorKind, Result, call};
 use crate::options::{Attachments, Console};
 use crate::plan::{Meeting, Plan};
 use crate::steps::Action;
-use crate::task::Task;
+use crate::task::{Inherited, Task};
 
 /// An init being started.
 #[derive(Debug)]
@@ -54,10 +54,8 @@ pub(super) struct Birth<'a> {
     pub(super) cgroup: Option<OwnedFd>,
     /// Whether its capabilities must be made to survive the exec.
     pub(super) keep_capabilities: bool,
-    /// CPUs it starts on, a mask; any when empty.
-    pub(super) affinity: &'a [u32],
-    /// The priority of its input and output; its caller's if none.
-    pub(super) io_priority: Option<IoPriority>,
+    /// What it inherits.
+    pub(super) inherited: &'a Inherited,
 }
 
 /// Who walks a plan: performs the runtime's tasks.

@@ -1,7 +1,6 @@
 //! `/process/ioPriority`: class and level of input and output.
 //!
-//! A thread of the runtime takes it before it starts init, so that init and all that comes of it
-//! begin with it, whatever their user may do ([`Task::Spawn`](crate::task::Task::Spawn)).
+//! Init is born with it ([`Task::Spawn`](crate::task::Task::Spawn)), whatever its user may do.
 
 use libcontainer_init::sys::io_priority::{BE, IDLE, RT};
 

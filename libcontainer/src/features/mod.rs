@@ -26,10 +26,10 @@
 //! | `descriptors` | (options) | HandOver, PlaceDescriptors | unix(7) |
 //! | `notify` | (options) | Mount, NotifySocket, SendNotifySocket | unix(7) |
 //! | `affinity` | `/process/execCPUAffinity` | Spawn, CpuAffinity | sched_setaffinity(2) |
-//! | `scheduler` | `/process/scheduler` | Schedule, Scheduler | sched_setattr(2) |
+//! | `scheduler` | `/process/scheduler` | Spawn, Schedule | sched_setattr(2) |
 //! | `io_priority` | `/process/ioPriority` | Spawn | ioprio_set(2) |
 //! | `memory_policy` | `/linux/memoryPolicy` | MemoryPolicy | set_mempolicy(2) |
-//! | `personality` | `/linux/personality` | Personality | personality(2) |
+//! | `personality` | `/linux/personality` | Spawn | personality(2) |
 //! | `seccomp` | `/linux/seccomp` | Seccomp | seccomp(2) |
 //! | `hooks` | `/hooks` | RunHook, StateDocument, Hook | execve(2) |
 //! | `keyring` | (options) | SessionKeyring | keyctl(2) |

@@ -14,7 +14,7 @@ use libcontainer_init::sys::namespace::{
 use super::Context;
 use crate::config::{Config, Joined, Namespaces};
 use crate::steps::Steps;
-use crate::task::Task;
+use crate::task::{Inherited, Task};
 
 /// The names of the runtime-spec and their `CLONE_NEW*`.
 pub const KINDS: [(&str, u32); 8] = [
@@ -104,7 +104,13 @@ fn check_rights(cx: &mut Context<'_>, namespaces: &Namespaces) {
 }
 
 /// Opens what init joins itself, and starts it.
-pub fn spawn(config: &Config, steps: &mut Steps, into_cgroup: bool, keep_capabilities: bool) {
+pub fn spawn(
+    config: &Config,
+    steps: &mut Steps,
+    into_cgroup: bool,
+    keep_capabilities: bool,
+    inherited: Inherited,
+) {
     let namespaces = &config.namespaces;
     let in_joined_user = namespaces.joins(NEWUSER).is_some();
     let with_clone = if in_joined_user { 0 } else { namespaces.created & !MADE_BY_INIT };
@@ -113,14 +119,8 @@ pub fn spawn(config: &Config, steps: &mut Steps, into_cgroup: bool, keep_capabil
     debug_assert!(
         by_init.iter().all(|j| in_joined_user || [NEWPID, NEWCGROUP, NEWTIME].contains(&j.kind))
     );
-    let task = Task::Spawn {
-        namespaces: with_clone,
-        join,
-        into_cgroup,
-        keep_capabilities,
-        affinity: Vec::new(),
-        io_priority: config.process.io_priority,
-    };
+    let task =
+        Task::Spawn { namespaces: with_clone, join, into_cgroup, keep_capabilities, inherited };
     steps.runtime("", task);
 }
 

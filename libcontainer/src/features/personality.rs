@@ -1,11 +1,10 @@
 //! `/linux/personality`: the execution domain, personality(2).
+//!
+//! Init is born with it ([`Task::Spawn`](crate::task::Task::Spawn)), and execve(2) keeps it.
 
-use libcontainer_init::step::Step;
 use libcontainer_init::sys::process::{LINUX, LINUX32};
 
 use super::Context;
-use crate::config::Config;
-use crate::steps::Steps;
 
 /// The domains of the specification.
 const DOMAINS: [(&str, u32); 2] = [("LINUX", LINUX), ("LINUX32", LINUX32)];
@@ -26,13 +25,6 @@ pub fn check(cx: &mut Context<'_>) -> Option<u32> {
         cx.fault("/linux/personality/domain", message);
     }
     domain
-}
-
-/// Init takes it, and execve(2) keeps it.
-pub fn set(config: &Config, steps: &mut Steps) {
-    if let Some(domain) = config.personality {
-        steps.init("/linux/personality", Step::Personality { domain });
-    }
 }
 
 /// The name of a domain.

@@ -3,11 +3,12 @@
 //! Real-time policies and negative nice values want CAP_SYS_NICE in the host's user namespace, which
 //! the runtime has and the container's root may not. So the runtime schedules init, once that is in
 //! its cgroup (which must have time for real-time processes), on its last CPUs, and has forked for
-//! the last time. A runtime without the capability may do no more than init itself can.
+//! the last time. Without the capability the runtime may do no more than any process to itself: then
+//! init is born with it ([`Task::Spawn`]).
 
-use libcontainer_init::step::Step;
 use libcontainer_init::sys::scheduler::{
-    self, Attributes, BATCH, DEADLINE, FIFO, IDLE, OTHER, RESET_ON_FORK, RR,
+    Attributes, BATCH, DEADLINE, DL_OVERRUN, FIFO, IDLE, KEEP_PARAMS, KEEP_POLICY, OTHER, RECLAIM,
+    RESET_ON_FORK, RR, UTIL_CLAMP_MAX, UTIL_CLAMP_MIN,
 };
 
 use super::Context;
@@ -32,12 +33,12 @@ const POLICIES: [(&str, u32); 6] = [
 /// Names of flags, sched_setattr(2).
 const FLAGS: [(&str, u64); 7] = [
     ("SCHED_FLAG_RESET_ON_FORK", RESET_ON_FORK),
-    ("SCHED_FLAG_RECLAIM", scheduler::RECLAIM),
-    ("SCHED_FLAG_DL_OVERRUN", scheduler::DL_OVERRUN),
-    ("SCHED_FLAG_KEEP_POLICY", scheduler::KEEP_POLICY),
-    ("SCHED_FLAG_KEEP_PARAMS", scheduler::KEEP_PARAMS),
-    ("SCHED_FLAG_UTIL_CLAMP_MIN", scheduler::UTIL_CLAMP_MIN),
-    ("SCHED_FLAG_UTIL_CLAMP_MAX", scheduler::UTIL_CLAMP_MAX),
+    ("SCHED_FLAG_RECLAIM", RECLAIM),
+    ("SCHED_FLAG_DL_OVERRUN", DL_OVERRUN),
+    ("SCHED_FLAG_KEEP_POLICY", KEEP_POLICY),
+    ("SCHED_FLAG_KEEP_PARAMS", KEEP_PARAMS),
+    ("SCHED_FLAG_UTIL_CLAMP_MIN", UTIL_CLAMP_MIN),
+    ("SCHED_FLAG_UTIL_CLAMP_MAX", UTIL_CLAMP_MAX),
 ];
 
 /// `/process/scheduler`: what the kernel would refuse is a fault, what it would ignore a warning.
@@ -78,13 +79,17 @@ fn policy(cx: &mut Context<'_>, name: &str) -> Option<u32> {
 }
 
 fn flags(cx: &mut Context<'_>, names: &[String], policy: u32) -> u64 {
-    const OF_DEADLINE: u64 = scheduler::RECLAIM | scheduler::DL_OVERRUN;
+    const OF_DEADLINE: u64 = RECLAIM | DL_OVERRUN;
     let mut flags = 0;
     for (i, name) in names.iter().enumerate() {
         let pointer = format!("{POINTER}/flags/{i}");
         match FLAGS.iter().find(|(known, _)| known == name) {
             Some((_, flag)) => {
                 flags |= flag;
+                if *flag == RESET_ON_FORK && !cx.host.may_schedule {
+                    // Init is born with the rest, and that is a fork.
+                    cx.fault(pointer.as_str(), format!("{name} needs the capability CAP_SYS_NICE"));
+                }
                 if flag & OF_DEADLINE != 0 && policy != DEADLINE {
                     cx.warn(pointer, format!("{name} has no effect without SCHED_DEADLINE"));
                 }
@@ -166,13 +171,9 @@ pub fn by_runtime(config: &Config, may_schedule: bool, steps: &mut Steps) {
     }
 }
 
-/// By init itself, else.
-pub fn by_init(config: &Config, may_schedule: bool, steps: &mut Steps) {
-    if let Some(attributes) = config.process.scheduler.filter(|_| !may_schedule) {
-        let Attributes { policy, flags, nice, priority, runtime, deadline, period } = attributes;
-        let step = Step::Scheduler { policy, flags, nice, priority, runtime, deadline, period };
-        steps.init(POINTER, step);
-    }
+/// From its birth on, else: a thread may do to itself what its user may do to it.
+pub fn at_birth(config: &Config, may_schedule: bool) -> Option<Attributes> {
+    config.process.scheduler.filter(|_| !may_schedule)
 }
 
 /// A hook that init runs after that is a child, which a process under SCHED_DEADLINE cannot have.

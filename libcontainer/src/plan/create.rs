@@ -12,7 +12,7 @@ use crate::config::{Config, Joined, MountKind};
 use crate::features::{
     capabilities, cgroup_entry, cgroup_mounts, cgroup_owner, console, descriptors, devices, hooks,
     hostname, keyring, labels, limits, masked_paths, memory_policy, mounts, namespaces, notify,
-    personality, process, rootfs, scheduler, seccomp, sysctl, time_offsets, user, user_namespace,
+    process, rootfs, scheduler, seccomp, sysctl, time_offsets, user, user_namespace,
 };
 use crate::host::Host;
 use crate::steps::Steps;
@@ -146,7 +146,7 @@ impl<'a> Create<'a> {
         // Without a user id that is root's where it is born, init's capabilities end at exec.
         let keep = config.namespaces.creates(NEWUSER) || self.host.euid != 0;
         s.phase("isolate");
-        namespaces::spawn(config, s, born_inside, keep);
+        namespaces::spawn(config, s, born_inside, keep, super::inherited(config, self.host));
         user_namespace::write_mappings(config, s);
         limits::raise(config, s);
         namespaces::join(config, s, &self.opened.namespaces);
@@ -277,8 +277,6 @@ impl<'a> Create<'a> {
         user::own_stdio(config, s);
         process::find_home(config, s);
         memory_policy::set(config, s);
-        personality::set(config, s);
-        scheduler::by_init(config, self.host.may_schedule, s);
         capabilities::limit_bounding(config, s);
         user::switch(config, s);
         capabilities::set_rest(config, s);

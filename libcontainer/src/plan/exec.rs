@@ -13,11 +13,11 @@ use libcontainer_init::wire::Slot;
 use crate::config::Config;
 use crate::features::{
     affinity, capabilities, cgroup_entry, console, descriptors, keyring, labels, limits,
-    memory_policy, namespaces, personality, process, scheduler, seccomp, user,
+    memory_policy, namespaces, process, scheduler, seccomp, user,
 };
 use crate::host::Host;
 use crate::steps::Steps;
-use crate::task::Task;
+use crate::task::{Inherited, Task};
 
 /// All steps of `exec`.
 pub(super) fn plan(config: &Config, host: &Host) -> Steps {
@@ -32,13 +32,13 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     let labels = labels::open(config, s);
 
     s.phase("join");
+    let affinity = config.process.affinity.initial.clone();
     let task = Task::Spawn {
         namespaces: 0,
         join: Vec::new(),
         into_cgroup: cgroup_entry::born_inside(config),
         keep_capabilities: host.euid != 0,
-        affinity: config.process.affinity.initial.clone(),
-        io_priority: config.process.io_priority,
+        inherited: Inherited { affinity, ..super::inherited(config, host) },
     };
     s.runtime("", task);
     limits::raise(config, s);
@@ -53,7 +53,6 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     cgroup_entry::enter(s, cgroups);
     affinity::settle(config, s);
     memory_policy::set(config, s);
-    personality::set(config, s);
 
     // A new phase: what the runtime raised must hold before init becomes another process.
     s.phase("become");
@@ -73,7 +72,6 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     s.runtime("", Task::Publish);
 
     s.phase("start");
-    scheduler::by_init(config, host.may_schedule, s);
     s.init("", Step::NewSession {});
     console::control(config, s);
     descriptors::place(config, s, preserved);

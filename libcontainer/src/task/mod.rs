@@ -14,6 +14,20 @@ use libcontainer_init::wire::Slot;
 use crate::config::{IoPriority, Joined, Mappings};
 use crate::spec::Hook;
 
+/// What the thread that starts init takes on first: init and all that comes of it begin with it,
+/// whatever their user may do. The caller's where nothing is said.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Inherited {
+    /// CPUs, bit n % 32 of word n / 32; any when empty.
+    pub affinity: Vec<u32>,
+    /// The scheduling, where the runtime may not set it later.
+    pub scheduler: Option<Attributes>,
+    /// The priority of input and output.
+    pub io_priority: Option<IoPriority>,
+    /// The execution domain, personality(2).
+    pub personality: Option<u32>,
+}
+
 /// One step of the runtime.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Task {
@@ -102,10 +116,8 @@ pub enum Task {
         into_cgroup: bool,
         /// Whether its capabilities must be made to survive the exec.
         keep_capabilities: bool,
-        /// CPUs it starts on, bit n % 32 of word n / 32; any when empty.
-        affinity: Vec<u32>,
-        /// The priority of its input and output.
-        io_priority: Option<IoPriority>,
+        /// What it inherits.
+        inherited: Inherited,
     },
     /// Writes the id mappings of init's user namespace.
     WriteMappings {

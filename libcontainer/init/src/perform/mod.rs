@@ -178,9 +178,7 @@ impl Init {
             }
             Step::EnterCgroups { first, count } => self.enter_cgroups(first, count),
             Step::CpuAffinity { mask } => self.set_affinity(mask),
-            Step::Scheduler { .. } => scheduling::set_scheduler(step),
             Step::MemoryPolicy { mode, nodes } => self.set_memory_policy(mode, nodes),
-            Step::Personality { domain } => Ok(process::set_personality(domain)?),
             Step::WorkingDir { path, create, early } => self.working_dir(path, create, early),
             Step::Home { uid } => self.find_home(uid),
             Step::Umask { mask, callers } => {

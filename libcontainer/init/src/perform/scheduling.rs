@@ -1,23 +1,11 @@
-//! When and on what the process runs: policy, CPUs, and the nodes of its memory.
+//! On which CPUs the process runs, and on which nodes its memory lies.
 
 use super::{Done, Init};
-use crate::message::{Cause, Refusal};
-use crate::step::Step;
-use crate::sys::scheduler::{self, Attributes};
 use crate::sys::{memory_policy, process};
 use crate::wire::Numbers;
 
 /// CPUs or nodes that fit, in words of 32: more than any kernel has.
 const MOST: usize = 512;
-
-/// [`Step::Scheduler`], of this process.
-pub(super) fn set_scheduler(step: &Step) -> Done {
-    let Step::Scheduler { policy, flags, nice, priority, runtime, deadline, period } = *step else {
-        return Err(Cause::Refused(Refusal::BadPlan));
-    };
-    let attributes = Attributes { policy, flags, nice, priority, runtime, deadline, period };
-    Ok(scheduler::set(0, &attributes)?)
-}
 
 impl Init {
     pub(super) fn set_affinity(&self, mask: Numbers) -> Done {

@@ -1,18 +1,18 @@
-//! Words about where and when init runs: its start, CPUs, scheduling, memory, and clocks.
+//! Words about where and when init runs: its start, CPUs, memory, and clocks.
 
 use libcontainer_init::step::Step;
-use libcontainer_init::sys::scheduler::Attributes;
 use libcontainer_init::wire::Numbers;
 
 use super::{Words, kinds};
 use crate::features::{affinity, io_priority, memory_policy, namespaces, personality, scheduler};
-use crate::task::Task;
+use crate::task::{Inherited, Task};
 
 /// The start of init.
 pub(super) fn spawn(task: &Task) -> String {
-    let Task::Spawn { namespaces, join, into_cgroup, affinity, io_priority, .. } = task else {
+    let Task::Spawn { namespaces, join, into_cgroup, inherited, .. } = task else {
         return String::new();
     };
+    let Inherited { affinity, scheduler, io_priority, personality } = inherited;
     let mut text = format!("start init{}", kinds(" in new ", *namespaces));
     for joined in join {
         let kind = namespaces::name(joined.kind);
@@ -27,6 +27,12 @@ pub(super) fn spawn(task: &Task) -> String {
     if let Some(priority) = io_priority {
         text += &format!(", with the I/O priority {}", io_priority::words(*priority));
     }
+    if let Some(domain) = personality {
+        text += &format!(", in the execution domain {}", personality::name(*domain));
+    }
+    if let Some(scheduler) = scheduler {
+        text += &format!(", under {}", scheduler::words(scheduler));
+    }
     text
 }
 
@@ -39,23 +45,15 @@ pub(super) fn clocks(offsets: &[String]) -> String {
 }
 
 impl Words<'_> {
-    /// Steps about CPUs, memory and the execution domain.
+    /// Steps about CPUs and memory.
     pub(super) fn scheduling_step(&self, step: &Step) -> String {
         match *step {
             Step::CpuAffinity { mask } => {
                 format!("run on CPUs {}", affinity::list(&self.mask(mask)))
             }
-            Step::Scheduler { policy, flags, nice, priority, runtime, deadline, period } => {
-                let attributes =
-                    Attributes { policy, flags, nice, priority, runtime, deadline, period };
-                format!("run under {}", scheduler::words(&attributes))
-            }
             Step::MemoryPolicy { mode, nodes } => {
                 let words = memory_policy::words(mode, &self.mask(nodes));
                 format!("set the memory policy {words}")
-            }
-            Step::Personality { domain } => {
-                format!("take the execution domain {}", personality::name(domain))
             }
             _ => step.name().to_owned(),
         }
