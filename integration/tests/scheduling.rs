@@ -22,8 +22,14 @@ fn exec(scene: &Scene, container: &Container<'_>, script: &str) -> Outcome {
 }
 
 /// Runs another process with a document in which one member is set.
-fn exec_with(scene: &Scene, container: &Container<'_>, name: &str, value: Value) -> Outcome {
-    let mut process = json!({ "args": ["sh", "-c", SCHEDULING], "cwd": "/", "user": {} });
+fn exec_with(
+    scene: &Scene,
+    container: &Container<'_>,
+    name: &str,
+    value: Value,
+    script: &str,
+) -> Outcome {
+    let mut process = json!({ "args": ["sh", "-c", script], "cwd": "/", "user": {} });
     process["env"] = json!(["PATH=/bin"]);
     process[name] = value;
     let path = scene.dir().join(scene.id());
@@ -58,9 +64,12 @@ fn a_scheduling_policy_applies_to_the_first_process_and_to_those_that_are_added(
     assert_eq!(container.output(), "5 0 3\n");
     assert_eq!(exec(&scene, &container, SCHEDULING).ok().stdout, "5 0 3\n");
     let idle = json!({ "policy": "SCHED_IDLE" });
-    assert_eq!(exec_with(&scene, &container, "scheduler", idle).ok().stdout, "0 0 5\n");
+    assert_eq!(exec_with(&scene, &container, "scheduler", idle, SCHEDULING).ok().stdout, "0 0 5\n");
     let other = json!({ "policy": "SCHED_OTHER", "nice": -7 });
-    assert_eq!(exec_with(&scene, &container, "scheduler", other).ok().stdout, "-7 0 0\n");
+    assert_eq!(
+        exec_with(&scene, &container, "scheduler", other, SCHEDULING).ok().stdout,
+        "-7 0 0\n"
+    );
     container.end();
 }
 
@@ -77,7 +86,10 @@ fn real_time_needs_no_privilege_of_the_container() {
         container.expect("\n");
         assert_eq!(container.output(), "0 5 1\n");
         let rr = json!({ "policy": "SCHED_RR", "priority": 99 });
-        assert_eq!(exec_with(&scene, &container, "scheduler", rr).ok().stdout, "0 99 2\n");
+        assert_eq!(
+            exec_with(&scene, &container, "scheduler", rr, SCHEDULING).ok().stdout,
+            "0 99 2\n"
+        );
         container.end();
     }
 }
@@ -100,39 +112,28 @@ fn children_begin_with_the_usual_policy_if_the_flag_says_so() {
 
 #[test]
 fn a_deadline_is_kept_in_each_period() {
-    let Some(scene) = Scene::needing(&[Need::Path("/proc/self/sched")]) else { return };
-    let scheduler = json!({
+    let Some(scene) = Scene::needing(&[Need::Program("chrt")]) else { return };
+    let told = |pid: i32| scene.call("chrt").args(["--pid", &pid.to_string()]).run().ok().stdout;
+    let times = json!({
         "policy": "SCHED_DEADLINE", "runtime": 2_000_000, "deadline": 50_000_000,
         "period": 100_000_000
     });
-    let bundle = scene.bundle().set("/process/scheduler", scheduler);
-    // It has no children: each of these is the process itself.
-    let container = scene.start(&bundle.args(["/bin/cat", "/proc/self/stat", "/proc/self/sched"]));
-    container.until("stopped");
-    let output = container.output();
-    let fields: Vec<&str> = output.lines().next().expect("a line").split(' ').collect();
-    assert_eq!(fields[40], "6", "the policy: {output}");
-    let value = |name: &str| {
-        let line = output.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.rsplit([' ', ':']).next().map(str::to_owned))
-    };
-    assert_eq!(value("dl.runtime").as_deref().map(str::is_empty), Some(false), "{output}");
-    container.delete();
-    let container = scene.start(&scene.bundle().sleeping());
-    let scheduler = json!({
-        "policy": "SCHED_DEADLINE", "runtime": 2_000_000, "deadline": 50_000_000,
-        "flags": ["SCHED_FLAG_RECLAIM", "SCHED_FLAG_RESET_ON_FORK"]
-    });
-    let process = json!({
-        "args": ["cat", "/proc/self/stat"], "cwd": "/", "user": {}, "env": ["PATH=/bin"],
-        "scheduler": scheduler
-    });
-    let path = scene.dir().join("process.json");
-    integration::bundle::write(&path, process.to_string().as_bytes());
-    let path = path.to_str().expect("UTF-8");
-    let stat = scene.keel(["exec", "--process", path, container.id()]).run().ok().stdout;
-    assert_eq!(stat.split(' ').nth(40), Some("6"), "{stat}");
-    container.end();
+    for edit in [(|bundle| bundle) as Edit, |bundle| bundle.mapped(BASE)] {
+        let bundle = edit(scene.bundle()).set("/process/scheduler", times.clone());
+        let container = scene.start(&bundle.sleeping());
+        let first = told(container.pid());
+        assert!(first.contains("SCHED_DEADLINE\n"), "{first}");
+        assert!(first.contains("2000000/50000000/100000000"), "{first}");
+        // A period is as long as the deadline if nothing else is said.
+        let scheduler = json!({
+            "policy": "SCHED_DEADLINE", "runtime": 2_000_000, "deadline": 70_000_000,
+            "flags": ["SCHED_FLAG_RECLAIM", "SCHED_FLAG_RESET_ON_FORK"]
+        });
+        let script = "cut -d ' ' -f 41 /proc/$$/stat";
+        let added = exec_with(&scene, &container, "scheduler", scheduler, script).ok().stdout;
+        assert_eq!(added, "6\n");
+        container.end();
+    }
 }
 
 #[test]
