@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::chown;
 
 use integration::cgroups::Layout;
-use integration::{Bundle, Container, Edit, Kind, Need, Outcome, Scene, User};
+use integration::{Bundle, Container, Edit, Need, Outcome, Scene, User};
 use serde_json::{Value, json};
 
 /// The first id of the user namespaces here, on the host.
@@ -183,6 +183,11 @@ fn what_the_kernel_refuses_is_told_with_its_reason() {
     let bundle = scene.bundle().set("/process/scheduler", deadline);
     let bundle = bundle.hook("startContainer", "true");
     scene.refused(&bundle).says(&["startContainer hooks cannot run under SCHED_DEADLINE"]);
+    if !Need::Path("/proc/sys/kernel/sched_util_clamp_min").met() {
+        let clamped = json!({ "policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_UTIL_CLAMP_MAX"] });
+        let bundle = scene.bundle().set("/process/scheduler", clamped);
+        scene.refused(&bundle).says(&["without utilization clamping in the kernel"]);
+    }
     before.assert_same();
     if Layout::here().is_v1("cpu") && has_real_time(&Layout::here().dir("cpu", "/")) {
         let fifo = json!({ "policy": "SCHED_FIFO", "priority": 1 });
@@ -276,7 +281,7 @@ fn a_memory_policy_that_cannot_be_is_refused_and_leaves_nothing() {
         ("a node of none", |b| with(b, json!({ "mode": "MPOL_LOCAL", "nodes": "0" }))),
         ("a node that is not there", |b| with(b, json!({ "mode": "MPOL_BIND", "nodes": "1000" }))),
     ]);
-    if scene.runtime().kind() == Kind::Keel {
+    if scene.is_keel() {
         let bundle = with(scene.bundle(), json!({ "mode": "MPOL_BIND", "nodes": "1000" }));
         scene.refused(&bundle).says(&[
             "cannot set the memory policy MPOL_BIND of nodes 1000: invalid argument",
