@@ -43,10 +43,10 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Vec<String> {
     lines
 }
 
-/// Goes on in the time namespace that init has made: a phase in which init waits for the runtime.
-pub fn enter(config: &Config, steps: &mut Steps) {
+/// Goes on in the time namespace that init has made; whether there is one, and the two have met.
+pub fn enter(config: &Config, steps: &mut Steps) -> bool {
     if !config.namespaces.creates(NEWTIME) {
-        return;
+        return false;
     }
     let pointer =
         if config.time_offsets.is_empty() { "/linux/namespaces" } else { "/linux/timeOffsets" };
@@ -56,4 +56,5 @@ pub fn enter(config: &Config, steps: &mut Steps) {
     steps.runtime(pointer, task);
     steps.phase("time");
     steps.init("/linux/namespaces", Step::JoinNamespace { namespace: into, kind: NEWTIME });
+    true
 }

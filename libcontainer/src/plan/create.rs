@@ -157,8 +157,8 @@ impl<'a> Create<'a> {
             rootfs::attach(config, s, self.opened.rootfs);
             self.open_trees();
         }
-        time_offsets::enter(config, &mut self.steps);
-        if config.mappings.is_some() {
+        let met = time_offsets::enter(config, &mut self.steps);
+        if config.mappings.is_some() && !met {
             self.steps.phase("map"); // init needs its ids from here on
         }
         if !self.cgroups_ready {
