@@ -56,21 +56,20 @@ fn has_real_time(cgroup: &std::path::Path) -> bool {
 #[test]
 fn a_scheduling_policy_applies_to_the_first_process_and_to_those_that_are_added() {
     let Some(scene) = Scene::begin() else { return };
-    let batch = json!({ "policy": "SCHED_BATCH", "nice": 5 });
-    let bundle = scene.bundle().set("/process/scheduler", batch);
-    let script = format!("{SCHEDULING}; sleep 1000");
-    let container = scene.start(&bundle.sh(script));
-    container.expect("\n");
-    assert_eq!(container.output(), "5 0 3\n");
-    assert_eq!(exec(&scene, &container, SCHEDULING).ok().stdout, "5 0 3\n");
-    let idle = json!({ "policy": "SCHED_IDLE" });
-    assert_eq!(exec_with(&scene, &container, "scheduler", idle, SCHEDULING).ok().stdout, "0 0 5\n");
-    let other = json!({ "policy": "SCHED_OTHER", "nice": -7 });
-    assert_eq!(
-        exec_with(&scene, &container, "scheduler", other, SCHEDULING).ok().stdout,
-        "-7 0 0\n"
-    );
-    container.end();
+    for edit in [(|bundle| bundle) as Edit, |bundle| bundle.without_namespace("pid")] {
+        let batch = json!({ "policy": "SCHED_BATCH", "nice": 5 });
+        let script = format!("{SCHEDULING}; exec sleep 1000");
+        let bundle = edit(scene.bundle()).set("/process/scheduler", batch).sh(script);
+        let container = scene.start(&bundle);
+        container.expect("\n");
+        assert_eq!(container.output(), "5 0 3\n");
+        assert_eq!(exec(&scene, &container, SCHEDULING).ok().stdout, "5 0 3\n");
+        let with = |scheduler| exec_with(&scene, &container, "scheduler", scheduler, SCHEDULING);
+        assert_eq!(with(json!({ "policy": "SCHED_IDLE" })).ok().stdout, "0 0 5\n");
+        let other = json!({ "policy": "SCHED_OTHER", "nice": -7 });
+        assert_eq!(with(other).ok().stdout, "-7 0 0\n");
+        container.end();
+    }
 }
 
 #[test]

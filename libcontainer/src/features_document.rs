@@ -63,7 +63,6 @@ fn linux() -> LinuxFeatures {
             idmap: Enabled { enabled: mount_options::supported().any(|name| name == "idmap") },
         },
         net_devices: if_applied(&["/linux/netDevices"]),
-        ..LinuxFeatures::default()
     }
 }
 
