@@ -1,7 +1,6 @@
 //! Time namespaces: clocks that differ from the host's, new and joined.
 
 use std::fs;
-use std::os::unix::fs::chown;
 use std::process::Command;
 
 use integration::{Bundle, Container, Edit, Need, Outcome, Scene, User};
@@ -208,18 +207,7 @@ fn a_user_without_privileges_has_clocks_of_its_own() {
     let Some(user) = User::anybody(&scene) else {
         return integration::skip("a user without privileges cannot make namespaces here");
     };
-    let mapping = json!([{ "containerID": 0, "hostID": user.id, "size": 1 }]);
-    let bundle = offset(scene.bundle())
-        .namespace("user", None)
-        .set("/linux/uidMappings", mapping.clone())
-        .set("/linux/gidMappings", mapping)
-        .set("/mounts/2/options", json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666"]))
-        .sh(format!("{TELL}; echo end; sleep 1000"));
-    let state = scene.state_root();
-    fs::create_dir_all(&state).expect("mkdir");
-    for dir in [bundle.dir(), &bundle.rootfs(), &state] {
-        chown(dir, Some(user.id), Some(user.id)).expect("chown");
-    }
+    let bundle = offset(user.bundle(&scene)).sh(format!("{TELL}; echo end; sleep 1000"));
     bundle.save();
     let (since, id) = (uptime(), scene.id());
     let words = ["--cgroup-manager", "disabled", "run", "--detach", "--bundle"];

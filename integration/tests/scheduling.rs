@@ -2,7 +2,6 @@
 //! policies and execution domains, of the first process and of further ones.
 
 use std::fs;
-use std::os::unix::fs::chown;
 
 use integration::cgroups::Layout;
 use integration::{Bundle, Container, Edit, Need, Outcome, Scene, User};
@@ -319,19 +318,8 @@ fn a_user_without_privileges_has_what_a_process_may_do_to_itself() {
     let Some(user) = User::anybody(&scene) else {
         return integration::skip("a user without privileges cannot make namespaces here");
     };
-    let mapping = json!([{ "containerID": 0, "hostID": user.id, "size": 1 }]);
-    let bundle = scene
-        .bundle()
-        .namespace("user", None)
-        .set("/linux/uidMappings", mapping.clone())
-        .set("/linux/gidMappings", mapping)
-        .set("/mounts/2/options", json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666"]));
+    let bundle = user.bundle(&scene);
     bundle.link("bin/ionice", "busybox");
-    let state = scene.state_root();
-    fs::create_dir_all(&state).expect("mkdir");
-    for dir in [bundle.dir(), &bundle.rootfs(), &state] {
-        chown(dir, Some(user.id), Some(user.id)).expect("chown");
-    }
     let run = |bundle: &Bundle| {
         bundle.save();
         let words = ["--cgroup-manager", "disabled", "run", "--bundle"];
