@@ -126,8 +126,12 @@ fn a_clock_can_be_behind_the_hosts_but_not_before_its_beginning() {
     let before = scene.snapshot();
     let outcome = scene.refused(&behind(-2 * since - 1_000_000));
     if scene.is_keel() {
-        let sentence = "cannot set the time offsets \"boottime -";
-        outcome.says(&[sentence, "a clock would be negative", "/linux/timeOffsets"]);
+        let offset = -2 * since - 1_000_000;
+        let sentence = format!(
+            "cannot set the time offsets \"boottime {offset} 999999999\" (a clock would be \
+             negative, or near its end): "
+        );
+        outcome.says(&[&sentence]).says(&["(config.json /linux/timeOffsets)"]);
     }
     before.assert_same();
 }

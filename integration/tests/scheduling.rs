@@ -172,9 +172,9 @@ fn what_the_kernel_refuses_is_told_with_its_reason() {
     });
     let bundle = scene.bundle().set("/process/scheduler", deadline.clone());
     scene.refused(&bundle).says(&[
-        "cannot run under SCHED_DEADLINE, 1000000 ns of each 3600000000000 ns",
-        "sched_deadline_period",
-        "invalid argument (config.json /process/scheduler)",
+        "cannot run under SCHED_DEADLINE, 1000000 ns of each 3600000000000 ns within \
+         3600000000000 ns (outside of the limits in /proc/sys/kernel/sched_deadline_period_*): \
+         invalid argument (config.json /process/scheduler)",
     ]);
     let deadline =
         json!({ "policy": "SCHED_DEADLINE", "runtime": 1_000_000, "deadline": 9_000_000 });
@@ -190,7 +190,10 @@ fn what_the_kernel_refuses_is_told_with_its_reason() {
     if Layout::here().is_v1("cpu") && has_real_time(&Layout::here().dir("cpu", "/")) {
         let fifo = json!({ "policy": "SCHED_FIFO", "priority": 1 });
         let bundle = scene.bundle().set("/process/scheduler", fifo);
-        scene.refused(&bundle).says(&["SCHED_FIFO at priority 1", "realtimeRuntime"]);
+        scene.refused(&bundle).says(&[
+            "cannot run under SCHED_FIFO at priority 1 (on cgroup v1, without a realtimeRuntime in \
+             /linux/resources/cpu): operation not permitted",
+        ]);
     }
 }
 
@@ -282,8 +285,8 @@ fn a_memory_policy_that_cannot_be_is_refused_and_leaves_nothing() {
     if scene.is_keel() {
         let bundle = with(scene.bundle(), json!({ "mode": "MPOL_BIND", "nodes": "1000" }));
         scene.refused(&bundle).says(&[
-            "cannot set the memory policy MPOL_BIND of nodes 1000: invalid argument",
-            "/linux/memoryPolicy",
+            "cannot set the memory policy MPOL_BIND of nodes 1000: invalid argument (config.json \
+             /linux/memoryPolicy)",
         ]);
     }
 }
@@ -335,12 +338,24 @@ fn a_user_without_privileges_has_what_a_process_may_do_to_itself() {
     let said: Vec<&str> = said.lines().collect();
     assert_eq!(said[..2], ["9 0 3", "best-effort: prio 6"]);
     assert!(["i686", "armv8l"].contains(&said[2]), "{said:?}");
-    for (pointer, value) in [
-        ("/process/scheduler", json!({ "policy": "SCHED_FIFO", "priority": 1 })),
-        ("/process/scheduler", json!({ "policy": "SCHED_OTHER", "nice": -1 })),
-        ("/process/ioPriority", json!({ "class": "IOPRIO_CLASS_RT", "priority": 1 })),
+    for (pointer, value, sentence) in [
+        (
+            "/process/scheduler",
+            json!({ "policy": "SCHED_FIFO", "priority": 1 }),
+            "cannot run under SCHED_FIFO at priority 1 (without CAP_SYS_NICE)",
+        ),
+        (
+            "/process/scheduler",
+            json!({ "policy": "SCHED_OTHER", "nice": -1 }),
+            "cannot run under SCHED_OTHER at nice -1 (without CAP_SYS_NICE)",
+        ),
+        (
+            "/process/ioPriority",
+            json!({ "class": "IOPRIO_CLASS_RT", "priority": 1 }),
+            "cannot set the I/O priority IOPRIO_CLASS_RT 1",
+        ),
     ] {
-        let outcome = run(&bundle.clone().set(pointer, value));
-        outcome.refused().says(&["operation not permitted", pointer]);
+        let said = format!("{sentence}: operation not permitted (config.json {pointer})");
+        run(&bundle.clone().set(pointer, value)).refused().says(&[&said]);
     }
 }

@@ -49,7 +49,14 @@ fn every_policy_takes_what_the_kernel_takes() {
                 json!({ "policy": "SCHED_RR", "priority": 99, "nice": 3 }),
                 &["warning: a nice value has no effect under SCHED_RR (config.json /nice)"],
             ),
-            (json!({ "nice": 3 }), &["the policy is missing (config.json /policy)"]),
+            (
+                json!({ "nice": 30, "flags": ["SCHED_FLAG_MOON"] }),
+                &[
+                    "the policy is missing (config.json /policy)",
+                    "unknown scheduling flag \"SCHED_FLAG_MOON\" (config.json /flags/0)",
+                    "30 is not between -20 and 19 (config.json /nice)",
+                ],
+            ),
             (
                 json!({ "policy": "SCHED_ISO" }),
                 &["no kernel has the policy SCHED_ISO (config.json /policy)"],

@@ -45,9 +45,9 @@ const FLAGS: [(&str, u64); 7] = [
 pub fn check(cx: &mut Context<'_>) -> Option<Attributes> {
     let given = cx.process.scheduler.as_ref()?;
     let policy = policy(cx, &given.policy);
-    let flags = flags(cx, &given.flags, policy?);
-    let policy = policy?;
+    let flags = flags(cx, &given.flags, policy);
     check_nice(cx, given, policy);
+    let policy = policy?;
     let priority = priority(cx, given, policy);
     if policy == DEADLINE {
         check_times(cx, given);
@@ -78,7 +78,7 @@ fn policy(cx: &mut Context<'_>, name: &str) -> Option<u32> {
     known
 }
 
-fn flags(cx: &mut Context<'_>, names: &[String], policy: u32) -> u64 {
+fn flags(cx: &mut Context<'_>, names: &[String], policy: Option<u32>) -> u64 {
     const OF_DEADLINE: u64 = RECLAIM | DL_OVERRUN;
     let mut flags = 0;
     for (i, name) in names.iter().enumerate() {
@@ -90,7 +90,7 @@ fn flags(cx: &mut Context<'_>, names: &[String], policy: u32) -> u64 {
                     // Init is born with the rest, and that is a fork.
                     cx.fault(pointer.as_str(), format!("{name} needs the capability CAP_SYS_NICE"));
                 }
-                if flag & OF_DEADLINE != 0 && policy != DEADLINE {
+                if flag & OF_DEADLINE != 0 && policy.is_some_and(|policy| policy != DEADLINE) {
                     cx.warn(pointer, format!("{name} has no effect without SCHED_DEADLINE"));
                 }
             }
@@ -100,11 +100,11 @@ fn flags(cx: &mut Context<'_>, names: &[String], policy: u32) -> u64 {
     flags
 }
 
-fn check_nice(cx: &mut Context<'_>, given: &Scheduler, policy: u32) {
+fn check_nice(cx: &mut Context<'_>, given: &Scheduler, policy: Option<u32>) {
     let nice = given.nice.unwrap_or(0);
     if !(-20..=19).contains(&nice) {
         cx.fault(format!("{POINTER}/nice"), format!("{nice} is not between -20 and 19"));
-    } else if nice != 0 && [FIFO, RR, DEADLINE].contains(&policy) {
+    } else if nice != 0 && policy.is_some_and(|policy| [FIFO, RR, DEADLINE].contains(&policy)) {
         let message = format!("a nice value has no effect under {}", given.policy);
         cx.warn(format!("{POINTER}/nice"), message);
     }
