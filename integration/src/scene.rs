@@ -162,18 +162,6 @@ impl Scene {
         self.run(bundle).ok().stdout
     }
 
-    /// As [`Self::output`], but the test is skipped if the runtime refuses the bundle because it
-    /// does not support it yet, in these words.
-    #[track_caller]
-    pub fn output_if_supported(&self, bundle: &Bundle) -> Option<String> {
-        let outcome = self.run(bundle);
-        if !outcome.status.success() && outcome.stderr.contains("not supported yet") {
-            skip(outcome.refused().stderr.trim());
-            return None;
-        }
-        Some(outcome.ok().stdout)
-    }
-
     /// Runs a bundle that the runtime must refuse.
     #[track_caller]
     pub fn refused(&self, bundle: &Bundle) -> Outcome {

@@ -4,7 +4,11 @@
 //! have a cgroup that systemd has delegated. Nothing here makes users: any number is one.
 
 use std::fs;
+use std::os::unix::fs::chown;
 
+use serde_json::json;
+
+use crate::bundle::Bundle;
 use crate::runtime::Invocation;
 use crate::scene::Scene;
 use crate::skip::program;
@@ -35,6 +39,24 @@ impl User {
             *id != 0 && fs::symlink_metadata(socket).is_ok()
         };
         ids.filter(up).map(|id| Self { id }).next()
+    }
+
+    /// A bundle that is the user's, whose root in the container the user is; so is the state root.
+    pub fn bundle(self, scene: &Scene) -> Bundle {
+        let mapping = json!([{ "containerID": 0, "hostID": self.id, "size": 1 }]);
+        let bundle = scene
+            .bundle()
+            .namespace("user", None)
+            .set("/linux/uidMappings", mapping.clone())
+            .set("/linux/gidMappings", mapping)
+            // There is no group 5 that a terminal could belong to.
+            .set("/mounts/2/options", json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666"]));
+        let state = scene.state_root();
+        fs::create_dir_all(&state).expect("mkdir");
+        for dir in [bundle.dir(), &bundle.rootfs(), &state] {
+            chown(dir, Some(self.id), Some(self.id)).expect("chown");
+        }
+        bundle
     }
 
     /// Has the user make a call.

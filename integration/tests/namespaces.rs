@@ -213,14 +213,3 @@ fn the_cgroup_namespace_hides_where_the_container_is() {
     let shared = scene.output(&scene.bundle().args(["/bin/cat", "/proc/self/cgroup"]));
     assert!(shared.contains(scene.tag()), "{shared}");
 }
-
-#[test]
-fn a_time_namespace_has_offsets_of_its_own() {
-    let needs = [Need::Path("/proc/self/ns/time"), Need::Path("/proc/self/timens_offsets")];
-    let Some(scene) = Scene::needing(&needs) else { return };
-    let offsets = json!({ "boottime": { "secs": 1_000_000, "nanosecs": 0 } });
-    let bundle = scene.bundle().namespace("time", None).set("/linux/timeOffsets", offsets);
-    let bundle = bundle.sh("cut -d . -f 1 /proc/uptime");
-    let Some(uptime) = scene.output_if_supported(&bundle) else { return };
-    assert!(uptime.trim().parse::<u64>().expect("seconds") >= 1_000_000, "{uptime}");
-}

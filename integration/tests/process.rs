@@ -267,27 +267,3 @@ fn arguments_reach_the_program_unchanged() {
     let output = scene.output(&scene.bundle().args(args));
     assert_eq!(output, format!("[][ a b ][ä\n\"'\\][-n][$HOME][{long}]"));
 }
-
-#[test]
-fn the_personality_and_the_scheduling_of_the_process_are_applied() {
-    let Some(scene) = Scene::begin() else { return };
-    let bundle = scene
-        .bundle()
-        .set("/linux/personality", json!({ "domain": "LINUX32" }))
-        .set("/process/scheduler", json!({ "policy": "SCHED_BATCH", "nice": 5 }))
-        .sh("uname -m; cut -d ' ' -f 19,41 /proc/self/stat");
-    let Some(output) = scene.output_if_supported(&bundle) else { return };
-    let lines: Vec<&str> = output.lines().collect();
-    assert!(matches!(lines[0], "i686" | "armv8l"), "{output}");
-    assert_eq!(lines[1], "5 3", "nice and policy");
-}
-
-#[test]
-fn the_io_priority_is_applied() {
-    let Some(scene) = Scene::begin() else { return };
-    let priority = json!({ "class": "IOPRIO_CLASS_BE", "priority": 6 });
-    let bundle = scene.bundle().set("/process/ioPriority", priority).sh("ionice -p 1");
-    bundle.link("bin/ionice", "busybox");
-    let Some(output) = scene.output_if_supported(&bundle) else { return };
-    assert_eq!(output, "best-effort: prio 6\n");
-}

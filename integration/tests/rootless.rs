@@ -1,28 +1,9 @@
 //! Containers of a user without privileges: without cgroups, and in cgroups that are delegated.
 
 use std::fs;
-use std::os::unix::fs::chown;
 
-use integration::{Bundle, Delegated, Need, Scene, User};
+use integration::{Delegated, Need, Scene, User};
 use serde_json::json;
-
-/// A bundle that is the user's, whose root in the container the user is.
-fn owned(scene: &Scene, user: User) -> Bundle {
-    let mapping = json!([{ "containerID": 0, "hostID": user.id, "size": 1 }]);
-    let bundle = scene
-        .bundle()
-        .namespace("user", None)
-        .set("/linux/uidMappings", mapping.clone())
-        .set("/linux/gidMappings", mapping)
-        // There is no group 5 that a terminal could belong to.
-        .set("/mounts/2/options", json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666"]));
-    let state = scene.state_root();
-    fs::create_dir_all(&state).expect("mkdir");
-    for dir in [bundle.dir(), &bundle.rootfs(), &state] {
-        chown(dir, Some(user.id), Some(user.id)).expect("chown");
-    }
-    bundle
-}
 
 #[test]
 fn a_user_without_privileges_has_containers_without_cgroups() {
@@ -31,7 +12,7 @@ fn a_user_without_privileges_has_containers_without_cgroups() {
         return integration::skip("a user without privileges cannot make namespaces here");
     };
     let script = "id -u; cat /proc/self/uid_map; echo here >/dev/null && echo usable; sleep 1000";
-    let (bundle, id) = (owned(&scene, user).sh(script), scene.id());
+    let (bundle, id) = (user.bundle(&scene).sh(script), scene.id());
     bundle.save();
     let keel = |words: &[&str]| user.call(scene.keel(words)).run();
     let dir = bundle.dir().to_str().expect("UTF-8");
@@ -63,7 +44,8 @@ fn rules_of_landlock_bind_the_containers_of_a_user_too() {
         "rules": { "pathBeneath": [{ "allowedAccess": ["make_dir"], "paths": ["/dev"] }] }
     }"#;
     for no_new_privileges in [true, false] {
-        let bundle = owned(&scene, user)
+        let bundle = user
+            .bundle(&scene)
             .writable()
             .sh("mkdir /dev/shm/x && echo made; mkdir /x")
             .set("/process/noNewPrivileges", no_new_privileges)
@@ -84,7 +66,7 @@ fn limits_that_nobody_can_set_for_the_user_are_refused() {
     let Some(user) = User::anybody(&scene) else {
         return integration::skip("a user without privileges cannot make namespaces here");
     };
-    let bundle = owned(&scene, user).set("/linux/resources", json!({ "pids": { "limit": 9 } }));
+    let bundle = user.bundle(&scene).set("/linux/resources", json!({ "pids": { "limit": 9 } }));
     let before = scene.snapshot();
     for bundle in [bundle.clone(), bundle.unset("/linux/cgroupsPath")] {
         let outcome = user.call(scene.verb("run", &[], &bundle, &scene.id())).run();
@@ -105,7 +87,8 @@ fn a_container_in_a_delegated_cgroup_has_its_limits_through_every_verb() {
         "pids": { "limit": 33 }, "memory": { "limit": 67_108_864 },
         "cpu": { "quota": 50_000, "cpus": "0" }
     });
-    let bundle = owned(&scene, user)
+    let bundle = user
+        .bundle(&scene)
         .namespace("cgroup", None)
         .set("/linux/cgroupsPath", format!("{}/{id}", delegated.cgroup))
         .set("/linux/resources", resources)
@@ -137,7 +120,8 @@ fn a_users_own_systemd_makes_the_cgroup_and_takes_it_away() {
     let resources = json!({
         "pids": { "limit": 33 }, "memory": { "limit": 67_108_864 }, "cpu": { "quota": 50_000 }
     });
-    let bundle = owned(&scene, user)
+    let bundle = user
+        .bundle(&scene)
         .namespace("cgroup", None)
         .set("/linux/cgroupsPath", format!("app.slice:keel:{id}"))
         .set("/linux/resources", resources)
@@ -171,7 +155,7 @@ fn without_a_session_the_error_says_what_is_missing() {
     let Some(user) = User::anybody(&scene) else {
         return integration::skip("a user without privileges cannot make namespaces here");
     };
-    let bundle = owned(&scene, user).unset("/linux/cgroupsPath");
+    let bundle = user.bundle(&scene).unset("/linux/cgroupsPath");
     bundle.save();
     let call = scene.keel(["--systemd-cgroup", "create", "--bundle"]).arg(bundle.dir());
     let call = user.call(call.arg(scene.id())).under(["env", "-u", "XDG_RUNTIME_DIR"]);
@@ -189,7 +173,7 @@ fn a_container_without_a_cgroup_namespace_sees_the_cgroups_of_the_host() {
     };
     let id = scene.id();
     let script = "cat /proc/self/cgroup; mkdir /sys/fs/cgroup/x || ls -d /sys/fs/cgroup/user.slice";
-    let bundle = owned(&scene, user).unset("/linux/cgroupsPath").sh(script);
+    let bundle = user.bundle(&scene).unset("/linux/cgroupsPath").sh(script);
     let outcome = user.service(&format!("{id}-run"), scene.verb("run", &[], &bundle, &id)).run();
     let (own, seen) = outcome.stdout.split_once('\n').expect("two lines");
     assert!(own.ends_with(&format!("/app.slice/{id}")), "{outcome:?}");

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use libcontainer_init::sys::limit::Limit;
+use libcontainer_init::sys::scheduler::Attributes as Scheduling;
 
 use crate::spec;
 use crate::task::cgroup::CgroupPlan;
@@ -38,6 +39,12 @@ pub struct Config {
     pub readonly_paths: Vec<String>,
     /// Kernel parameters: path below /proc/sys, value, name as configured.
     pub sysctl: Vec<(String, String, String)>,
+    /// The execution domain, personality(2).
+    pub personality: Option<u32>,
+    /// The memory policy.
+    pub memory_policy: Option<MemoryPolicy>,
+    /// Lines for timens_offsets, time_namespaces(7): clock, seconds, nanoseconds.
+    pub time_offsets: Vec<String>,
     /// The process.
     pub process: Process,
     /// Whether there is one: without, the container can be created but not started.
@@ -303,6 +310,10 @@ pub struct Process {
     pub no_new_privileges: bool,
     /// CPUs, for a process that joins a running container.
     pub affinity: Affinity,
+    /// How it is scheduled.
+    pub scheduler: Option<Scheduling>,
+    /// The priority of its input and output.
+    pub io_priority: Option<IoPriority>,
     /// Value for oom_score_adj.
     pub oom_score_adj: Option<i32>,
     /// Name of the session keyring, when it gets one.
@@ -335,6 +346,24 @@ pub struct Affinity {
     pub initial: Vec<u32>,
     /// Afterwards.
     pub last: Vec<u32>,
+}
+
+/// An I/O priority, ioprio_set(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IoPriority {
+    /// The class.
+    pub class: u32,
+    /// The level in it: 0 first, 7 last.
+    pub level: u32,
+}
+
+/// A memory policy, set_mempolicy(2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryPolicy {
+    /// The mode with its flags.
+    pub mode: u32,
+    /// Bit n % 32 of word n / 32 is node n; empty for none.
+    pub nodes: Vec<u32>,
 }
 
 /// A terminal of the container's own.

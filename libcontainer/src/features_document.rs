@@ -6,12 +6,13 @@
 
 use crate::container::OCI_VERSION;
 use crate::features::{
-    capabilities, hooks, landlock, mount_options, namespaces, refused, seccomp, systemd,
+    capabilities, hooks, landlock, memory_policy, mount_options, namespaces, refused, seccomp,
+    systemd,
 };
 use crate::seccomp::{ACTIONS, ARCHITECTURES, FLAGS, OPERATORS};
 use crate::spec::{
-    CgroupFeatures, Enabled, Features, Hooks, IntelRdtFeatures, LinuxFeatures, MountExtensions,
-    SeccompFeatures,
+    CgroupFeatures, Enabled, Features, Hooks, IntelRdtFeatures, LinuxFeatures,
+    MemoryPolicyFeatures, MountExtensions, SeccompFeatures,
 };
 
 /// The oldest runtime-spec that is accepted: any 1.x is.
@@ -36,7 +37,7 @@ fn linux() -> LinuxFeatures {
         |pointers: &[&str]| Enabled { enabled: pointers.iter().all(|p| refused::can_apply(p)) };
     let rdt = refused::can_apply("/linux/intelRdt");
     LinuxFeatures {
-        namespaces: sorted(namespaces::supported().map(str::to_owned)),
+        namespaces: sorted(namespaces::names().map(str::to_owned)),
         capabilities: texts(capabilities::CAPABILITIES),
         cgroup: CgroupFeatures {
             v1: true,
@@ -55,12 +56,15 @@ fn linux() -> LinuxFeatures {
         },
         apparmor: if_applied(&["/process/apparmorProfile"]),
         selinux: if_applied(&["/process/selinuxLabel", "/linux/mountLabel"]),
+        memory_policy: MemoryPolicyFeatures {
+            modes: texts(memory_policy::MODES.map(|(name, _)| name)),
+            flags: texts(memory_policy::FLAGS.map(|(name, _)| name)),
+        },
         intel_rdt: IntelRdtFeatures { enabled: rdt, schemata: rdt, monitoring: rdt },
         mount_extensions: MountExtensions {
             idmap: Enabled { enabled: mount_options::supported().any(|name| name == "idmap") },
         },
         net_devices: if_applied(&["/linux/netDevices"]),
-        ..LinuxFeatures::default()
     }
 }
 

@@ -128,6 +128,24 @@ fn every_namespace_can_be_had_and_no_other() {
 }
 
 #[test]
+fn every_mode_and_flag_of_memory_policies_is_taken() {
+    let document = features_document().linux.memory_policy;
+    assert_eq!((document.modes.len(), document.flags.len()), (7, 3));
+    let policy = |mode: &str, flags: &[&str]| {
+        let nodes = if ["MPOL_DEFAULT", "MPOL_LOCAL"].contains(&mode) { "" } else { "0" };
+        let policy = json!({ "mode": mode, "nodes": nodes, "flags": flags });
+        checked(|config| config["linux"]["memoryPolicy"] = policy)
+    };
+    for mode in &document.modes {
+        assert_eq!(policy(mode, &[]), [""; 0], "{mode}");
+    }
+    for flag in &document.flags {
+        assert_eq!(policy("MPOL_BIND", &[flag]), [""; 0], "{flag}");
+    }
+    assert_eq!((policy("MPOL_MOON", &[]).len(), policy("MPOL_BIND", &["MPOL_F_X"]).len()), (1, 1));
+}
+
+#[test]
 fn every_capability_can_be_given_and_no_other() {
     let give = |name: &str| {
         checked(|config| {

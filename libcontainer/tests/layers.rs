@@ -53,12 +53,26 @@ const ARROWS: [(&str, &[&str]); 17] = [
 
 /// Features do not call each other, unless they are files of one feature: of one row of the table
 /// in `features/mod.rs`. These share a helper besides.
-const NEIGHBOURS: [(&str, &[&str]); 7] = [
+const NEIGHBOURS: [(&str, &[&str]); 8] = [
     // Propagation types have the same names everywhere.
     ("mounts", &["rootfs"]),
     ("mount_options", &["rootfs"]),
     // The process is made of these.
-    ("process", &["affinity", "capabilities", "labels", "limits", "notify", "user_namespace"]),
+    (
+        "process",
+        &[
+            "affinity",
+            "capabilities",
+            "io_priority",
+            "labels",
+            "limits",
+            "notify",
+            "scheduler",
+            "user_namespace",
+        ],
+    ),
+    // A list of numbers, of CPUs or nodes.
+    ("memory_policy", &["affinity"]),
     // Who a container's user is on the host.
     ("cgroup_owner", &["user_namespace"]),
     // A path as text, and the name of a kind of namespace.
@@ -196,7 +210,10 @@ fn is_data(parts: &[String]) -> bool {
     let constant = last.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
     match parts[0].as_str() {
         "step" | "wire" => true,
-        "sys" => constant || parts[1..] == ["limit", "Limit"],
+        "sys" => {
+            let types = [["limit", "Limit"], ["scheduler", "Attributes"]];
+            constant || types.iter().any(|path| parts[1..] == *path)
+        }
         _ => false,
     }
 }

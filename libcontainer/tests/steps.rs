@@ -110,6 +110,8 @@ cases![
     a_container_says_that_it_is_ready,
     a_caller_without_privileges_leaves_the_copying_of_mounts_to_init,
     a_process_that_is_added_ends_up_on_the_cpus_it_asks_for,
+    memory_comes_from_the_node_of_the_policy,
+    a_time_namespace_has_clocks_of_its_own,
     a_mount_that_is_added_can_be_removed,
     a_filter_of_system_calls_is_there,
     files_are_forbidden_by_landlock,
@@ -123,6 +125,9 @@ fn exceptions() -> Vec<(&'static str, &'static str)> {
     }
     if Cgroups::probe().unwrap().legacy.is_empty() {
         list.push(("EnterCgroups", "with cgroup v2 alone init is born in its cgroup"));
+    }
+    if !cases::has_nodes() {
+        list.push(("MemoryPolicy", "the kernel knows of no memory nodes"));
     }
     list
 }

@@ -20,10 +20,11 @@ mod privileges;
 mod process;
 mod recording;
 mod root;
+mod scheduling;
 mod state;
 
 /// The rows of every file.
-pub(crate) const ALL: [&[Clause]; 15] = [
+pub(crate) const ALL: [&[Clause]; 16] = [
     state::CLAUSES,
     lifecycle::CLAUSES,
     operations::CLAUSES,
@@ -34,6 +35,7 @@ pub(crate) const ALL: [&[Clause]; 15] = [
     mount_options::CLAUSES,
     process::CLAUSES,
     privileges::CLAUSES,
+    scheduling::CLAUSES,
     namespaces::CLAUSES,
     devices::CLAUSES,
     cgroups::CLAUSES,

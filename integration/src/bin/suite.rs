@@ -38,6 +38,8 @@ const IN_MACHINE: &[&str] = &[
     "hot_mounts",
     "namespaces",
     "user_namespace",
+    "scheduling",
+    "clocks",
     "security_limits",
     "rootless",
     "apparmor",

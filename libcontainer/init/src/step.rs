@@ -220,6 +220,8 @@ steps! {
     EnterCgroups { first: Slot, count: u32 }
     /// sched_setaffinity(2): the CPUs of a mask, 32 of them in a word, the lowest first.
     CpuAffinity { mask: Numbers }
+    /// set_mempolicy(2): a mode with its flags, and a mask of nodes as that of CPUs.
+    MemoryPolicy { mode: u32, nodes: Numbers }
     /// Changes the working directory; makes it when missing. `early` is the attempt before the user
     /// is switched, which may fail for lack of permission.
     WorkingDir { path: Str, create: bool, early: bool }

@@ -4,7 +4,7 @@
 // libc's constants have many types, and are compared as the widest.
 #![allow(clippy::cast_lossless)]
 
-use libcontainer_init::sys::{self, Nr, file, mount, namespace, path};
+use libcontainer_init::sys::{self, Nr, file, memory_policy, mount, namespace, path, scheduler};
 
 /// Compares a number of ours with libc's, whatever its type there.
 macro_rules! same {
@@ -46,6 +46,7 @@ fn system_calls_have_the_kernels_numbers() {
             "getdents64" => libc::SYS_getdents64,
             "getpid" => libc::SYS_getpid,
             "ioctl" => libc::SYS_ioctl,
+            "ioprio_set" => libc::SYS_ioprio_set,
             "keyctl" => libc::SYS_keyctl,
             "landlock_add_rule" => libc::SYS_landlock_add_rule,
             "landlock_create_ruleset" => libc::SYS_landlock_create_ruleset,
@@ -60,6 +61,7 @@ fn system_calls_have_the_kernels_numbers() {
             "munmap" => libc::SYS_munmap,
             "open_tree" => libc::SYS_open_tree,
             "openat2" => libc::SYS_openat2,
+            "personality" => libc::SYS_personality,
             "pidfd_open" => libc::SYS_pidfd_open,
             "pidfd_getfd" => libc::SYS_pidfd_getfd,
             "pidfd_send_signal" => libc::SYS_pidfd_send_signal,
@@ -74,9 +76,11 @@ fn system_calls_have_the_kernels_numbers() {
             "rt_sigaction" => libc::SYS_rt_sigaction,
             "rt_sigprocmask" => libc::SYS_rt_sigprocmask,
             "sched_setaffinity" => libc::SYS_sched_setaffinity,
+            "sched_setattr" => libc::SYS_sched_setattr,
             "seccomp" => libc::SYS_seccomp,
             "sendfile" => libc::SYS_sendfile,
             "sendmsg" => libc::SYS_sendmsg,
+            "set_mempolicy" => libc::SYS_set_mempolicy,
             "setdomainname" => libc::SYS_setdomainname,
             "setgroups" => libc::SYS_setgroups,
             "sethostname" => libc::SYS_sethostname,
@@ -135,7 +139,29 @@ fn flags_have_the_kernels_values() {
         namespace::NEWUTS => CLONE_NEWUTS,
         namespace::NEWUSER => CLONE_NEWUSER,
         namespace::NEWCGROUP => CLONE_NEWCGROUP,
+        namespace::NEWTIME => CLONE_NEWTIME,
         namespace::FS => CLONE_FS,
+        scheduler::OTHER => SCHED_OTHER,
+        scheduler::FIFO => SCHED_FIFO,
+        scheduler::RR => SCHED_RR,
+        scheduler::BATCH => SCHED_BATCH,
+        scheduler::IDLE => SCHED_IDLE,
+        scheduler::DEADLINE => SCHED_DEADLINE,
+        scheduler::RESET_ON_FORK => SCHED_FLAG_RESET_ON_FORK,
+        scheduler::RECLAIM => SCHED_FLAG_RECLAIM,
+        scheduler::DL_OVERRUN => SCHED_FLAG_DL_OVERRUN,
+        scheduler::KEEP_POLICY => SCHED_FLAG_KEEP_POLICY,
+        scheduler::KEEP_PARAMS => SCHED_FLAG_KEEP_PARAMS,
+        scheduler::UTIL_CLAMP_MIN => SCHED_FLAG_UTIL_CLAMP_MIN,
+        scheduler::UTIL_CLAMP_MAX => SCHED_FLAG_UTIL_CLAMP_MAX,
+        memory_policy::DEFAULT => MPOL_DEFAULT,
+        memory_policy::PREFERRED => MPOL_PREFERRED,
+        memory_policy::BIND => MPOL_BIND,
+        memory_policy::INTERLEAVE => MPOL_INTERLEAVE,
+        memory_policy::LOCAL => MPOL_LOCAL,
+        memory_policy::NUMA_BALANCING => MPOL_F_NUMA_BALANCING,
+        memory_policy::RELATIVE_NODES => MPOL_F_RELATIVE_NODES,
+        memory_policy::STATIC_NODES => MPOL_F_STATIC_NODES,
         sys::Errno::ELOOP.0 => ELOOP,
         sys::Errno::ENOSYS.0 => ENOSYS,
         sys::Errno::EPROTO.0 => EPROTO,

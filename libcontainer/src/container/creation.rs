@@ -16,7 +16,7 @@ use crate::config::Joined;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::id::ContainerId;
 use crate::spec::{Hook, Spec, State};
-use crate::task::Task;
+use crate::task::{Inherited, Task};
 
 /// A creation under way.
 pub(super) struct Creation<'a> {
@@ -48,8 +48,8 @@ impl Actor for Creation<'_> {
             Task::LimitCgroups => self.limit_cgroups(),
             Task::GiveCgroup { uid } => self.give_cgroup(*uid),
             Task::OpenCgroups { first, .. } => self.open_cgroups(*first),
-            Task::Spawn { namespaces, join, into_cgroup, keep_capabilities, .. } => {
-                self.spawn(*namespaces, join, *into_cgroup, *keep_capabilities)
+            Task::Spawn { namespaces, join, into_cgroup, keep_capabilities, inherited, .. } => {
+                self.spawn(*namespaces, join, *into_cgroup, *keep_capabilities, inherited)
             }
             Task::StateDocument { status, inside, into } => {
                 self.state_document(status, *inside, *into)
@@ -129,6 +129,7 @@ impl Creation<'_> {
         join: &[Joined],
         into_cgroup: bool,
         keep_capabilities: bool,
+        inherited: &Inherited,
     ) -> Result<()> {
         let cgroup = match &self.cgroup {
             Some(open) if into_cgroup => open.unified_dir()?,
@@ -136,7 +137,7 @@ impl Creation<'_> {
         };
         let opened = join.iter().map(|joined| Ok((joined, perform::open_namespace(joined)?)));
         let join = opened.collect::<Result<_>>()?;
-        self.launch.spawn(&Birth { namespaces, join, cgroup, keep_capabilities, affinity: &[] })
+        self.launch.spawn(&Birth { namespaces, join, cgroup, keep_capabilities, inherited })
     }
 
     /// The document for hooks inside, with the pid as they see it.

@@ -20,7 +20,7 @@ use crate::host::Host;
 use crate::options::{Attachments, Options};
 use crate::plan::Plan;
 use crate::spec;
-use crate::task::Task;
+use crate::task::{Inherited, Task};
 
 /// Choices for another process in a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -136,8 +136,8 @@ impl Actor for Execution<'_> {
                 self.launch.slots.extend(slots.zip(files.unwrap_or_default()));
                 Ok(())
             }
-            Task::Spawn { namespaces, into_cgroup, keep_capabilities, affinity, .. } => {
-                self.spawn(*namespaces, *into_cgroup, *keep_capabilities, affinity)
+            Task::Spawn { into_cgroup, keep_capabilities, inherited, .. } => {
+                self.spawn(*into_cgroup, *keep_capabilities, inherited)
             }
             Task::Publish => self.launch.announce("setns"),
             other => perform::task(&mut self.launch, other),
@@ -186,17 +186,17 @@ impl Execution<'_> {
     /// joins the first process where that is.
     fn spawn(
         &mut self,
-        namespaces: u32,
         into_cgroup: bool,
         keep_capabilities: bool,
-        affinity: &[u32],
+        inherited: &Inherited,
     ) -> Result<()> {
         let cgroup = match self.cgroup()? {
             Some(open) if into_cgroup => open.unified_dir()?,
             _ => None,
         };
         let may_move = cgroup.is_some() && self.options.cgroups.is_empty();
-        let birth = Birth { namespaces, join: Vec::new(), cgroup, keep_capabilities, affinity };
+        let (namespaces, join) = (0, Vec::new()); // it joins the container's
+        let birth = Birth { namespaces, join, cgroup, keep_capabilities, inherited };
         match self.launch.spawn(&birth) {
             Err(error) if may_move && error.raw_errno() == Some(libc::EBUSY) => {
                 let pid = self.container.pid().unwrap_or_default();

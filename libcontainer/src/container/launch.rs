@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind, Result, call};
 use crate::options::{Attachments, Console};
 use crate::plan::{Meeting, Plan};
 use crate::steps::Action;
-use crate::task::Task;
+use crate::task::{Inherited, Task};
 
 /// An init being started.
 #[derive(Debug)]
@@ -54,8 +54,8 @@ pub(super) struct Birth<'a> {
     pub(super) cgroup: Option<OwnedFd>,
     /// Whether its capabilities must be made to survive the exec.
     pub(super) keep_capabilities: bool,
-    /// CPUs it starts on, a mask; any when empty.
-    pub(super) affinity: &'a [u32],
+    /// What it inherits.
+    pub(super) inherited: &'a Inherited,
 }
 
 /// Who walks a plan: performs the runtime's tasks.

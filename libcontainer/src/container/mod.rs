@@ -3,6 +3,7 @@
 //! `create` walks the runtime's column of a plan; the other verbs are plain code. A status is
 //! derived whenever it is asked for, from the record, the process and the freezer.
 
+mod clocks;
 mod create;
 mod creation;
 mod delete;
@@ -23,6 +24,7 @@ mod perform;
 mod process;
 mod processes;
 mod record;
+mod scheduler;
 mod signal;
 mod spawn;
 mod start;

@@ -124,13 +124,13 @@ impl Actor for Change<'_> {
                 let process = self.container.first_process()?;
                 self.launch.fill(*into, process)
             }
-            Task::Spawn { namespaces, keep_capabilities, affinity, .. } => {
+            Task::Spawn { namespaces, keep_capabilities, inherited, .. } => {
                 self.launch.spawn(&Birth {
                     namespaces: *namespaces,
                     join: Vec::new(),
                     cgroup: None,
                     keep_capabilities: *keep_capabilities,
-                    affinity,
+                    inherited,
                 })
             }
             Task::Collect => {

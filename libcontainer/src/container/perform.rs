@@ -10,7 +10,7 @@ use libcontainer_init::wire::Slot;
 use nix::sys::socket::SockType;
 
 use super::launch::Launch;
-use super::{link, mappings, pass};
+use super::{clocks, link, mappings, pass, scheduler};
 use crate::config::Joined;
 use crate::error::{Error, ErrorKind, Result, call};
 use crate::features::{limits, namespaces};
@@ -28,6 +28,8 @@ pub(super) fn task(launch: &mut Launch, task: &Task) -> Result<()> {
         Task::ConnectConsole => l.connect_console(),
         Task::HandOver { first, .. } => l.hand_over(*first),
         Task::WriteMappings { mappings } => mappings::write(l.pid()?, mappings),
+        Task::TimeOffsets { offsets, into } => l.fill(*into, clocks::set(l.pid()?, offsets)?),
+        Task::Schedule { attributes } => scheduler::set(l.pid()?, attributes),
         // Init's message about it was awaited as the meeting point before this phase.
         Task::AdoptInit => Ok(()),
         Task::OomScore { value } => write_oom_score(l.pid()?, *value),

@@ -6,14 +6,16 @@ use std::sync::OnceLock;
 use libcontainer_init::PROGRAM;
 use libcontainer_init::sys::memfd::{self, Use};
 use libcontainer_init::sys::spawn::{Spawn, Spawned, spawn};
-use libcontainer_init::sys::{Failure, namespace, process};
+use libcontainer_init::sys::{Failure, io_priority, namespace, process};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
 use super::launch::Birth;
+use super::scheduler as scheduling;
 use crate::config::Joined;
 use crate::error::{Error, ErrorKind, Result, call};
-use crate::features::{affinity, namespaces};
+use crate::features::{self, affinity, namespaces};
+use crate::task::Inherited;
 
 /// Init's program, placed once per process: sealed, so no path leads from a container to a file of
 /// the host (CVE-2019-5736).
@@ -95,17 +97,17 @@ pub(super) fn start(start: &Start<'_>) -> Result<Spawned> {
             start.socket.as_raw_fd(),
         ],
     };
-    if birth.join.is_empty() && birth.affinity.is_empty() {
+    if birth.join.is_empty() && *birth.inherited == Inherited::default() {
         spawn(&request).map_err(|failure| explain(&request, failure))
     } else {
         spawn_elsewhere(birth, &request)
     }
 }
 
-/// A thread of its own joins the namespaces, takes the CPUs and starts init there: the caller's
+/// A thread of its own joins the namespaces, takes on what init inherits, and starts it: the caller's
 /// thread, and with it the host program, stays where it is.
 fn spawn_elsewhere(birth: &Birth<'_>, request: &Spawn) -> Result<Spawned> {
-    let affinity = birth.affinity;
+    let inherited = birth.inherited;
     let join: Vec<(&Joined, i32)> =
         birth.join.iter().map(|(joined, fd)| (*joined, fd.as_fd().as_raw_fd())).collect();
     let work = move || {
@@ -119,13 +121,7 @@ fn spawn_elsewhere(birth: &Birth<'_>, request: &Spawn) -> Result<Spawned> {
                 call(message, failure).at("isolate", 0, &joined.pointer)
             })?;
         }
-        if !affinity.is_empty() {
-            let cpus = affinity::list(affinity);
-            process::set_affinity(affinity).map_err(|failure| {
-                call(format!("cannot start on CPUs {cpus}"), failure)
-                    .pointer_is("/process/execCPUAffinity/initial")
-            })?;
-        }
+        take_on(inherited)?;
         spawn(request).map_err(|failure| explain(request, failure))
     };
     std::thread::scope(|scope| {
@@ -136,6 +132,34 @@ fn spawn_elsewhere(birth: &Birth<'_>, request: &Spawn) -> Result<Spawned> {
             Err(Error::new(ErrorKind::System, "the thread that joins namespaces failed"))
         })
     })
+}
+
+/// Gives this thread what init inherits of it.
+fn take_on(inherited: &Inherited) -> Result<()> {
+    let Inherited { affinity, scheduler, io_priority, personality } = inherited;
+    if !affinity.is_empty() {
+        let cpus = affinity::list(affinity);
+        process::set_affinity(affinity).map_err(|failure| {
+            call(format!("cannot start on CPUs {cpus}"), failure)
+                .pointer_is("/process/execCPUAffinity/initial")
+        })?;
+    }
+    if let Some(priority) = io_priority {
+        io_priority::set(priority.class, priority.level).map_err(|failure| {
+            let words = features::io_priority::words(*priority);
+            call(format!("cannot set the I/O priority {words}"), failure)
+                .pointer_is("/process/ioPriority")
+        })?;
+    }
+    if let Some(domain) = personality {
+        process::set_personality(*domain).map_err(|failure| {
+            let name = features::personality::name(*domain);
+            call(format!("cannot take the execution domain {name}"), failure)
+                .pointer_is("/linux/personality")
+        })?;
+    }
+    let scheduled = scheduler.as_ref().map_or(Ok(()), |scheduler| scheduling::set(0, scheduler));
+    scheduled.map_err(|error| error.pointer_is("/process/scheduler"))
 }
 
 /// What a failing start means, by the call that failed.

@@ -18,7 +18,7 @@ pub fn check(cx: &mut Context<'_>) -> Affinity {
     let Some(affinity) = &cx.process.exec_cpu_affinity else { return Affinity::default() };
     let mut mask = |field: &str, list: &Option<String>| {
         let list = list.as_deref().filter(|list| !list.is_empty())?;
-        let mask = mask_of(list);
+        let mask = mask_of(list, MOST);
         if mask.is_none() {
             let message = format!("\"{list}\" is not a list of CPUs such as 0-3,7");
             cx.fault(format!("/process/execCPUAffinity/{field}"), message);
@@ -30,21 +30,22 @@ pub fn check(cx: &mut Context<'_>) -> Affinity {
     Affinity { initial, last }
 }
 
-/// Bit n % 32 of word n / 32 for CPU n, an even number of words; nothing for what is no list.
-fn mask_of(list: &str) -> Option<Vec<u32>> {
+/// A list of numbers below `most` as a mask: bit n % 32 of word n / 32 for number n, an even number of
+/// words; nothing for what is no list.
+pub fn mask_of(list: &str, most: u32) -> Option<Vec<u32>> {
     let mut mask: Vec<u32> = Vec::new();
     for range in list.split(',') {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let (first, last) = (number(first)?, number(last)?);
-        if first > last {
+        if first > last || last >= most {
             return None;
         }
-        for cpu in first..=last {
-            let word = cpu as usize / 32;
+        for number in first..=last {
+            let word = number as usize / 32;
             if mask.len() <= word {
                 mask.resize((word + 1).next_multiple_of(2), 0);
             }
-            mask[word] |= 1 << (cpu % 32);
+            mask[word] |= 1 << (number % 32);
         }
     }
     Some(mask)
@@ -52,7 +53,7 @@ fn mask_of(list: &str) -> Option<Vec<u32>> {
 
 fn number(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|number| digits && *number < MOST)
+    text.parse().ok().filter(|_| digits)
 }
 
 /// Once the process is in the container's cgroup.
@@ -64,7 +65,7 @@ pub fn settle(config: &Config, steps: &mut Steps) {
     }
 }
 
-/// The CPUs of a mask, for people.
+/// The numbers of a mask, for people.
 pub fn list(mask: &[u32]) -> String {
     let bit = |cpu: &usize| mask[cpu / 32] >> (cpu % 32) & 1 == 1;
     let cpus: Vec<String> = (0..mask.len() * 32).filter(bit).map(|cpu| cpu.to_string()).collect();
@@ -73,7 +74,11 @@ pub fn list(mask: &[u32]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{list, mask_of};
+    use super::{MOST, list};
+
+    fn mask_of(text: &str) -> Option<Vec<u32>> {
+        super::mask_of(text, MOST)
+    }
 
     #[test]
     fn a_list_of_cpus_becomes_a_mask() {

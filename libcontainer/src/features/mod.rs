@@ -10,6 +10,7 @@
 //! | `rootfs` | `/root`, `/linux/rootfsPropagation` | OpenRootfs, AttachRoot, PivotRoot, ReadonlyRoot | open_tree(2), pivot_root(2) |
 //! | `namespaces` | `/linux/namespaces` | Spawn, JoinNamespace, Unshare, EnterPidNamespace, LoopbackUp | clone3(2), setns(2) |
 //! | `user_namespace` | `/linux/uidMappings`, `/linux/gidMappings` | WriteMappings, BecomeRoot | user_namespaces(7) |
+//! | `time_offsets` | `/linux/timeOffsets` | TimeOffsets, JoinNamespace | time_namespaces(7) |
 //! | `hostname` | `/hostname`, `/domainname` | Hostname, Domainname | sethostname(2) |
 //! | `mounts`, `mount_options`, `cgroup_mounts` | `/mounts` | OpenTree, Mount, Bind, Remount | fsopen(2), open_tree(2), move_mount(2) |
 //! | `devices` | `/linux/devices` | Device, Link, Bind | mknod(2) |
@@ -25,6 +26,10 @@
 //! | `descriptors` | (options) | HandOver, PlaceDescriptors | unix(7) |
 //! | `notify` | (options) | Mount, NotifySocket, SendNotifySocket | unix(7) |
 //! | `affinity` | `/process/execCPUAffinity` | Spawn, CpuAffinity | sched_setaffinity(2) |
+//! | `scheduler` | `/process/scheduler` | Spawn, Schedule | sched_setattr(2) |
+//! | `io_priority` | `/process/ioPriority` | Spawn | ioprio_set(2) |
+//! | `memory_policy` | `/linux/memoryPolicy` | MemoryPolicy | set_mempolicy(2) |
+//! | `personality` | `/linux/personality` | Spawn | personality(2) |
 //! | `seccomp` | `/linux/seccomp` | Seccomp | seccomp(2) |
 //! | `landlock` | `/annotations/org.keel.landlock` | Landlock | landlock(7) |
 //! | `hooks` | `/hooks` | RunHook, StateDocument, Hook | execve(2) |
@@ -45,24 +50,29 @@ pub mod descriptors;
 pub mod devices;
 pub mod hooks;
 pub mod hostname;
+pub mod io_priority;
 pub mod keyring;
 pub mod labels;
 pub mod landlock;
 pub mod limits;
 pub mod masked_paths;
+pub mod memory_policy;
 pub mod mount_options;
 pub mod mounts;
 pub mod namespaces;
 pub mod notify;
+pub mod personality;
 pub mod process;
 pub mod refused;
 pub mod resources_update;
 pub mod resources_v1;
 pub mod resources_v2;
 pub mod rootfs;
+pub mod scheduler;
 pub mod seccomp;
 pub mod sysctl;
 pub mod systemd;
+pub mod time_offsets;
 pub mod user;
 pub mod user_namespace;
 
@@ -151,6 +161,9 @@ pub fn check(
         masked_paths: masked_paths::check(&mut cx, &namespaces, "maskedPaths"),
         readonly_paths: masked_paths::check(&mut cx, &namespaces, "readonlyPaths"),
         sysctl: sysctl::check(&mut cx, &namespaces),
+        personality: personality::check(&mut cx),
+        memory_policy: memory_policy::check(&mut cx),
+        time_offsets: time_offsets::check(&mut cx, &namespaces),
         process: process::check(&mut cx, &namespaces),
         has_process: spec.process.is_some(),
         console: console::check(&mut cx),

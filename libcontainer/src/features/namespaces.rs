@@ -14,7 +14,7 @@ use libcontainer_init::sys::namespace::{
 use super::Context;
 use crate::config::{Config, Joined, Namespaces};
 use crate::steps::Steps;
-use crate::task::Task;
+use crate::task::{Inherited, Task};
 
 /// The names of the runtime-spec and their `CLONE_NEW*`.
 pub const KINDS: [(&str, u32); 8] = [
@@ -27,12 +27,13 @@ pub const KINDS: [(&str, u32); 8] = [
     ("cgroup", NEWCGROUP),
     ("time", NEWTIME),
 ];
-/// Those that are known and not possible yet.
-const REFUSED: u32 = NEWTIME;
+/// Those that init makes by itself: the cgroup namespace is rooted where init is when it is made, after
+/// it entered its cgroups; and who makes a time namespace is not in it yet, see `time_offsets`.
+const MADE_BY_INIT: u32 = NEWCGROUP | NEWTIME;
 
-/// The names of the kinds that a container can have.
-pub fn supported() -> impl Iterator<Item = &'static str> {
-    KINDS.into_iter().filter(|(_, kind)| kind & REFUSED == 0).map(|(name, _)| name)
+/// The names of all kinds.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    KINDS.into_iter().map(|(name, _)| name)
 }
 
 /// The name of a kind of namespace.
@@ -55,10 +56,6 @@ pub fn check(cx: &mut Context<'_>) -> Namespaces {
             cx.fault(format!("{pointer}/type"), message);
             continue;
         }
-        if kind & REFUSED != 0 {
-            cx.fault(&pointer, format!("{} namespaces are not supported yet", namespace.kind));
-            continue;
-        }
         match namespace.path.as_deref().filter(|path| !path.is_empty()) {
             None => namespaces.created |= kind,
             Some(path) if Path::new(path).is_absolute() => {
@@ -69,6 +66,12 @@ pub fn check(cx: &mut Context<'_>) -> Namespaces {
                 cx.fault(format!("{pointer}/path"), format!("path \"{path}\" is not absolute"));
             }
         }
+    }
+    if let Some(joined) = namespaces.joins(NEWTIME)
+        && namespaces.creates(NEWUSER)
+    {
+        let message = "a new user namespace has no right to join a time namespace of the host";
+        cx.fault(joined.pointer.clone(), message);
     }
     if cx.linux.namespaces.is_empty() || namespaces.joins(NEWUSER).is_none() {
         check_rights(cx, &namespaces);
@@ -101,27 +104,33 @@ fn check_rights(cx: &mut Context<'_>, namespaces: &Namespaces) {
 }
 
 /// Opens what init joins itself, and starts it.
-pub fn spawn(config: &Config, steps: &mut Steps, into_cgroup: bool, keep_capabilities: bool) {
+pub fn spawn(
+    config: &Config,
+    steps: &mut Steps,
+    into_cgroup: bool,
+    keep_capabilities: bool,
+    inherited: Inherited,
+) {
     let namespaces = &config.namespaces;
     let in_joined_user = namespaces.joins(NEWUSER).is_some();
-    // The cgroup namespace is rooted where init is when it is made: after it entered its cgroups.
-    let with_clone = if in_joined_user { 0 } else { namespaces.created & !NEWCGROUP };
+    let with_clone = if in_joined_user { 0 } else { namespaces.created & !MADE_BY_INIT };
     let (by_init, join): (Vec<_>, Vec<_>) =
         namespaces.joined.iter().cloned().partition(|joined| joined_by_init(namespaces, joined));
-    debug_assert!(by_init.iter().all(|j| in_joined_user || [NEWPID, NEWCGROUP].contains(&j.kind)));
-    let affinity = Vec::new();
+    debug_assert!(
+        by_init.iter().all(|j| in_joined_user || [NEWPID, NEWCGROUP, NEWTIME].contains(&j.kind))
+    );
     let task =
-        Task::Spawn { namespaces: with_clone, join, into_cgroup, keep_capabilities, affinity };
+        Task::Spawn { namespaces: with_clone, join, into_cgroup, keep_capabilities, inherited };
     steps.runtime("", task);
 }
 
 /// A PID namespace is entered last, when init holds nothing of the host (CVE-2016-9962); beside a
 /// joined user namespace everything is init's to join. So is a cgroup namespace, where a new user
 /// namespace does not take the right away: with `nsdelegate`, cgroups(7), nobody in it can put init
-/// into a cgroup outside of it.
+/// into a cgroup outside of it. And a time namespace can be joined only by a process with one thread.
 fn joined_by_init(namespaces: &Namespaces, joined: &Joined) -> bool {
     let cgroup = joined.kind == NEWCGROUP && !namespaces.creates(NEWUSER);
-    joined.kind == NEWPID || cgroup || namespaces.joins(NEWUSER).is_some()
+    matches!(joined.kind, NEWPID | NEWTIME) || cgroup || namespaces.joins(NEWUSER).is_some()
 }
 
 /// Opens the namespaces that init joins. The host's other namespaces come before the user
@@ -141,7 +150,7 @@ pub fn open(config: &Config, steps: &mut Steps) -> Vec<(Joined, libcontainer_ini
     opened
 }
 
-/// Joins what was opened but the PID namespace, and creates inside a joined user namespace.
+/// Joins what was opened but the PID namespace, and creates what did not come with clone3(2).
 pub fn join(
     config: &Config,
     steps: &mut Steps,
@@ -151,8 +160,10 @@ pub fn join(
         let step = Step::JoinNamespace { namespace: *slot, kind: joined.kind };
         steps.init(joined.pointer.clone(), step);
     }
-    let created = config.namespaces.created & !NEWCGROUP;
-    if config.namespaces.joins(NEWUSER).is_some() && created != 0 {
+    let in_joined_user = config.namespaces.joins(NEWUSER).is_some();
+    let by_init = if in_joined_user { !NEWCGROUP } else { NEWTIME };
+    let created = config.namespaces.created & by_init;
+    if created != 0 {
         steps.init("/linux/namespaces", Step::Unshare { namespaces: created });
     }
 }

@@ -3,7 +3,7 @@
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::namespace::NEWUSER;
 
-use super::{Context, affinity, capabilities, limits, notify};
+use super::{Context, affinity, capabilities, io_priority, limits, notify, scheduler};
 use crate::config::{Config, Namespaces, Process};
 use crate::steps::Steps;
 
@@ -47,6 +47,8 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Process {
         capabilities: capabilities::check(cx, namespaces),
         no_new_privileges: process.no_new_privileges,
         affinity: affinity::check(cx),
+        scheduler: scheduler::check(cx),
+        io_priority: io_priority::check(cx),
         oom_score_adj: limits::check_oom_score(cx),
         keyring: (!keep_keyring).then(|| format!("_ses.{}", cx.id)),
         preserved: cx.options.preserved_fds,

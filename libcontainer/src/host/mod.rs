@@ -25,6 +25,9 @@ pub struct Host {
     pub privileged: bool,
     /// Whether this process runs in a user namespace other than the first.
     pub user_namespace: bool,
+    /// Whether this process may schedule any other as it likes (CAP_SYS_NICE in the first user
+    /// namespace).
+    pub may_schedule: bool,
     /// The bounding set of capabilities: none beyond it can be given.
     pub bounding: u64,
     /// The capabilities that the kernel knows.
@@ -35,6 +38,8 @@ pub struct Host {
 
 /// CAP_SYS_ADMIN, capabilities(7).
 const SYS_ADMIN: u64 = 1 << 21;
+/// CAP_SYS_NICE.
+const SYS_NICE: u64 = 1 << 23;
 
 impl Host {
     /// Looks at this machine.
@@ -53,6 +58,7 @@ impl Host {
             egid: nix::unistd::getegid().as_raw(),
             privileged: sets.effective & SYS_ADMIN != 0,
             user_namespace,
+            may_schedule: sets.effective & SYS_NICE != 0 && !user_namespace,
             bounding,
             known_capabilities,
             landlock: landlock::version().unwrap_or(0),
@@ -68,6 +74,7 @@ impl Host {
             egid: 0,
             privileged: true,
             user_namespace: false,
+            may_schedule: true,
             bounding: ALL,
             known_capabilities: ALL,
             landlock: 7,

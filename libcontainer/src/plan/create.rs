@@ -11,8 +11,8 @@ use libcontainer_init::wire::Slot;
 use crate::config::{Config, Joined, MountKind};
 use crate::features::{
     capabilities, cgroup_entry, cgroup_mounts, cgroup_owner, console, descriptors, devices, hooks,
-    hostname, keyring, labels, landlock, limits, masked_paths, mounts, namespaces, notify, process,
-    rootfs, seccomp, sysctl, user, user_namespace,
+    hostname, keyring, labels, landlock, limits, masked_paths, memory_policy, mounts, namespaces,
+    notify, process, rootfs, scheduler, seccomp, sysctl, time_offsets, user, user_namespace,
 };
 use crate::host::Host;
 use crate::steps::Steps;
@@ -146,7 +146,7 @@ impl<'a> Create<'a> {
         // Without a user id that is root's where it is born, init's capabilities end at exec.
         let keep = config.namespaces.creates(NEWUSER) || self.host.euid != 0;
         s.phase("isolate");
-        namespaces::spawn(config, s, born_inside, keep);
+        namespaces::spawn(config, s, born_inside, keep, super::inherited(config, self.host));
         user_namespace::write_mappings(config, s);
         limits::raise(config, s);
         namespaces::join(config, s, &self.opened.namespaces);
@@ -157,7 +157,8 @@ impl<'a> Create<'a> {
             rootfs::attach(config, s, self.opened.rootfs);
             self.open_trees();
         }
-        if config.mappings.is_some() {
+        let met = time_offsets::enter(config, &mut self.steps);
+        if config.mappings.is_some() && !met {
             self.steps.phase("map"); // init needs its ids from here on
         }
         if !self.cgroups_ready {
@@ -275,6 +276,7 @@ impl<'a> Create<'a> {
         let (config, s) = (self.config, &mut self.steps);
         user::own_stdio(config, s);
         process::find_home(config, s);
+        memory_policy::set(config, s);
         capabilities::limit_bounding(config, s);
         user::switch(config, s);
         capabilities::set_rest(config, s);
@@ -285,6 +287,8 @@ impl<'a> Create<'a> {
         let (config, s) = (self.config, &mut self.steps);
         s.phase("publish");
         console::send(config, s);
+        scheduler::check_hooks(config, s);
+        scheduler::by_runtime(config, self.host.may_schedule, s);
         s.runtime("", Task::Publish);
     }
 

@@ -13,11 +13,11 @@ use libcontainer_init::wire::Slot;
 use crate::config::Config;
 use crate::features::{
     affinity, capabilities, cgroup_entry, console, descriptors, keyring, labels, landlock, limits,
-    namespaces, process, seccomp, user,
+    memory_policy, namespaces, process, scheduler, seccomp, user,
 };
 use crate::host::Host;
 use crate::steps::Steps;
-use crate::task::Task;
+use crate::task::{Inherited, Task};
 
 /// All steps of `exec`.
 pub(super) fn plan(config: &Config, host: &Host) -> Steps {
@@ -32,12 +32,13 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     let labels = labels::open(config, s);
 
     s.phase("join");
+    let affinity = config.process.affinity.initial.clone();
     let task = Task::Spawn {
         namespaces: 0,
         join: Vec::new(),
         into_cgroup: cgroup_entry::born_inside(config),
         keep_capabilities: host.euid != 0,
-        affinity: config.process.affinity.initial.clone(),
+        inherited: Inherited { affinity, ..super::inherited(config, host) },
     };
     s.runtime("", task);
     limits::raise(config, s);
@@ -51,6 +52,7 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     process::find_home(config, s);
     cgroup_entry::enter(s, cgroups);
     affinity::settle(config, s);
+    memory_policy::set(config, s);
 
     // A new phase: what the runtime raised must hold before init becomes another process.
     s.phase("become");
@@ -66,6 +68,7 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
         s.phase("publish");
     }
     console::send(config, s);
+    scheduler::by_runtime(config, host.may_schedule, s);
     s.runtime("", Task::Publish);
 
     s.phase("start");

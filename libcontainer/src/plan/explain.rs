@@ -3,6 +3,7 @@
 //! The only place where a step has prose. What a failing step says is `cannot ` and this text.
 
 mod landlock;
+mod scheduling;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +14,7 @@ use libcontainer_init::wire::{List, PlanBytes, Slot, Str};
 use serde_json::{Value, json};
 
 use super::Plan;
-use crate::features::{affinity, capabilities, limits, namespaces};
+use crate::features::{capabilities, limits, namespaces, scheduler};
 use crate::steps::{Action, Entry};
 use crate::task::Task;
 use crate::task::cgroup::DeviceProgram;
@@ -194,20 +195,9 @@ impl<'a> Words<'a> {
             Task::LimitCgroups => "set the limits of the cgroups".to_owned(),
             Task::GiveCgroup { uid } => format!("make user {uid} the owner of the cgroup"),
             Task::OpenCgroups { count, .. } => format!("open {count} cgroups to enter"),
-            Task::Spawn { namespaces, join, into_cgroup, affinity, .. } => {
-                let mut text = format!("start init{}", kinds(" in new ", *namespaces));
-                for joined in join {
-                    let kind = namespaces::name(joined.kind);
-                    text += &format!(", in the {kind} namespace {}", joined.path.display());
-                }
-                if *into_cgroup {
-                    text += ", in its cgroup";
-                }
-                if !affinity.is_empty() {
-                    text += &format!(", on CPUs {}", affinity::list(affinity));
-                }
-                text
-            }
+            Task::Spawn { .. } => scheduling::spawn(task),
+            Task::TimeOffsets { offsets, .. } => scheduling::clocks(offsets),
+            Task::Schedule { attributes } => format!("run under {}", scheduler::words(attributes)),
             Task::WriteMappings { mappings } => format!(
                 "write {} user and {} group mappings",
                 mappings.uid.len(),
@@ -322,11 +312,6 @@ impl<'a> Words<'a> {
                 format!("open a terminal of {rows} rows and {columns} columns")
             }
             Step::ControlTerminal {} => "make it the controlling terminal".to_owned(),
-            Step::CpuAffinity { mask } => {
-                let word = |i| self.bytes.as_ref().and_then(|bytes| bytes.number(mask, i));
-                let mask: Vec<u32> = (0..mask.count).filter_map(word).collect();
-                format!("run on CPUs {}", affinity::list(&mask))
-            }
             Step::StdioOwner { uid } => format!("give the standard streams to user {uid}"),
             Step::WorkingDir { path, early, .. } => {
                 let who = if early { " as root" } else { "" };
@@ -380,7 +365,7 @@ impl<'a> Words<'a> {
             }
             Step::Ready { .. } => "get the arguments and the environment ready".to_owned(),
             Step::Exec {} => format!("execute {}", self.plan.config.process.args.join(" ")),
-            _ => step.name().to_owned(),
+            _ => self.scheduling_step(step),
         }
     }
 

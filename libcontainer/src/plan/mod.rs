@@ -21,6 +21,7 @@ use crate::host::Host;
 use crate::id::ContainerId;
 use crate::options::Options;
 use crate::steps::{Action, Entry, Phase, Steps};
+use crate::task::Inherited;
 
 /// What will be done, in order, by whom, and why.
 #[derive(Debug, Clone)]
@@ -132,6 +133,16 @@ impl Plan {
             let entries = meeting.phase.entries.iter().enumerate();
             entries.map(|(i, entry)| (meeting.phase.name, meeting.first + i, entry))
         })
+    }
+}
+
+/// What init inherits from the thread that starts it.
+fn inherited(config: &Config, host: &Host) -> Inherited {
+    Inherited {
+        affinity: Vec::new(),
+        scheduler: features::scheduler::at_birth(config, host.may_schedule),
+        io_priority: config.process.io_priority,
+        personality: config.personality,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::features::{mounts, namespaces};
 use crate::host::Host;
 use crate::steps::Steps;
-use crate::task::Task;
+use crate::task::{Inherited, Task};
 
 /// All steps that add the mounts of the configuration.
 pub(super) fn add(config: &Config, host: &Host) -> Steps {
@@ -56,7 +56,7 @@ fn join(config: &Config, host: &Host, s: &mut Steps, container: Slot) {
         join: Vec::new(),
         into_cgroup: false,
         keep_capabilities: host.euid != 0,
-        affinity: Vec::new(),
+        inherited: Inherited::default(),
     };
     s.runtime("", task);
     s.init("", Step::Conceal {});

@@ -8,10 +8,25 @@ pub mod systemd;
 
 use std::path::PathBuf;
 
+use libcontainer_init::sys::scheduler::Attributes;
 use libcontainer_init::wire::Slot;
 
-use crate::config::{Joined, Mappings};
+use crate::config::{IoPriority, Joined, Mappings};
 use crate::spec::Hook;
+
+/// What the thread that starts init takes on first: init and all that comes of it begin with it,
+/// whatever their user may do. The caller's where nothing is said.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Inherited {
+    /// CPUs, bit n % 32 of word n / 32; any when empty.
+    pub affinity: Vec<u32>,
+    /// The scheduling, where the runtime may not set it later.
+    pub scheduler: Option<Attributes>,
+    /// The priority of input and output.
+    pub io_priority: Option<IoPriority>,
+    /// The execution domain, personality(2).
+    pub personality: Option<u32>,
+}
 
 /// One step of the runtime.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,16 +116,28 @@ pub enum Task {
         into_cgroup: bool,
         /// Whether its capabilities must be made to survive the exec.
         keep_capabilities: bool,
-        /// CPUs it starts on, bit n % 32 of word n / 32; any when empty.
-        affinity: Vec<u32>,
+        /// What it inherits.
+        inherited: Inherited,
     },
     /// Writes the id mappings of init's user namespace.
     WriteMappings {
         /// Which.
         mappings: Mappings,
     },
+    /// Writes the offsets of the time namespace that init has made for its children, and opens it.
+    TimeOffsets {
+        /// Lines of clock, seconds and nanoseconds.
+        offsets: Vec<String>,
+        /// For init.
+        into: Slot,
+    },
     /// Takes over the process that init goes on in, inside the PID namespace.
     AdoptInit,
+    /// Sets init's scheduling, which it may not be privileged to do.
+    Schedule {
+        /// Which.
+        attributes: Attributes,
+    },
     /// Writes init's oom_score_adj.
     OomScore {
         /// The value.
@@ -168,7 +195,9 @@ impl Task {
             Self::OpenCgroups { .. } => "OpenCgroups",
             Self::Spawn { .. } => "Spawn",
             Self::WriteMappings { .. } => "WriteMappings",
+            Self::TimeOffsets { .. } => "TimeOffsets",
             Self::AdoptInit => "AdoptInit",
+            Self::Schedule { .. } => "Schedule",
             Self::OomScore { .. } => "OomScore",
             Self::RaiseLimit { .. } => "RaiseLimit",
             Self::StateDocument { .. } => "StateDocument",
@@ -186,6 +215,7 @@ impl Task {
             | Self::OpenTree { into, .. }
             | Self::OpenProcfs { into }
             | Self::OpenNamespace { into, .. }
+            | Self::TimeOffsets { into, .. }
             | Self::OpenContainer { into }
             | Self::OpenContainerRoot { into }
             | Self::Listen { into }

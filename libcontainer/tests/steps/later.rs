@@ -4,13 +4,14 @@
 use std::fs;
 
 use libcontainer::spec::{
-    CpuAffinity, Landlock, LandlockRules, LandlockRuleset, PathBeneath, Seccomp, Syscall,
+    CpuAffinity, Landlock, LandlockRules, LandlockRuleset, MemoryPolicy, PathBeneath, Seccomp,
+    Syscall, TimeOffset,
 };
 use libcontainer::{Attachments, Host, Options};
 
 use crate::bundle;
 use crate::cases::mounted;
-use crate::scene::{Made, Scene, Steps, linux, mount};
+use crate::scene::{Made, Scene, Steps, linux, mount, namespace};
 
 /// A container that is there until it is killed.
 fn sleeping(scene: &Scene) -> Made {
@@ -28,6 +29,40 @@ pub(crate) fn a_process_that_is_added_ends_up_on_the_cpus_it_asks_for(scene: &Sc
     made.exec(scene, process);
     assert_eq!(made.output(), "Cpus_allowed_list:\t0\n");
     made.end()
+}
+
+pub(crate) fn memory_comes_from_the_node_of_the_policy(scene: &Scene) -> Steps {
+    if !has_nodes() {
+        return Steps::new();
+    }
+    let script = "awk 'NR == 1 { print $2 }' /proc/self/numa_maps";
+    let mut spec = scene.spec(&format!("{script}; while sleep 1; do :; done"));
+    let nodes = Some("0".to_owned());
+    let policy = MemoryPolicy { mode: "MPOL_BIND".into(), nodes, ..MemoryPolicy::default() };
+    linux(&mut spec).memory_policy = Some(policy);
+    let mut made = scene.create(&spec, &Options::default(), Attachments::default());
+    made.start();
+    made.until(|| made.output() == "bind:0\n");
+    made.exec(scene, scene.spec(script).process.unwrap());
+    assert_eq!(made.output(), "bind:0\nbind:0\n");
+    made.end()
+}
+
+/// Whether the kernel knows of memory nodes.
+pub(crate) fn has_nodes() -> bool {
+    fs::metadata("/proc/self/numa_maps").is_ok()
+}
+
+pub(crate) fn a_time_namespace_has_clocks_of_its_own(scene: &Scene) -> Steps {
+    let mut spec = scene.spec("tr -s ' ' </proc/self/timens_offsets; readlink /proc/self/ns/time");
+    namespace(&mut spec, "time", None);
+    let offsets = &mut linux(&mut spec).time_offsets;
+    offsets.insert("monotonic".into(), TimeOffset { secs: Some(1000), nanosecs: Some(7) });
+    let done = scene.run(&spec);
+    let lines: Vec<&str> = done.output.lines().collect();
+    assert_eq!(lines[..2], ["monotonic 1000 7", "boottime 0 0"]);
+    assert_ne!(lines[2], fs::read_link("/proc/self/ns/time").unwrap().to_string_lossy());
+    done.steps
 }
 
 pub(crate) fn a_mount_that_is_added_can_be_removed(scene: &Scene) -> Steps {

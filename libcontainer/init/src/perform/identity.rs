@@ -88,18 +88,6 @@ impl Init {
         Ok(ids::set_user(uid)?)
     }
 
-    /// Words of a mask become bytes: the kernel takes what is there and adds zeros.
-    pub(super) fn set_affinity(&self, mask: Numbers) -> Done {
-        /// CPUs that fit, in words of 32: more than any kernel has.
-        const MOST: usize = 512;
-        let mut words = [0u32; MOST];
-        let count = (mask.count as usize).min(MOST);
-        for (place, i) in words.iter_mut().zip(0..mask.count) {
-            *place = self.number(mask, i)?;
-        }
-        Ok(process::set_affinity(words.get(..count).unwrap_or_default())?)
-    }
-
     fn set_groups(&self, groups: Numbers) -> Done {
         /// As many as a page of u32 holds; more come from fresh memory.
         const FEW: usize = 64;

@@ -16,6 +16,7 @@ mod mounts;
 mod notify;
 mod program;
 mod root;
+mod scheduling;
 mod seccomp;
 mod target;
 
@@ -186,6 +187,7 @@ impl Init {
             }
             Step::EnterCgroups { first, count } => self.enter_cgroups(first, count),
             Step::CpuAffinity { mask } => self.set_affinity(mask),
+            Step::MemoryPolicy { mode, nodes } => self.set_memory_policy(mode, nodes),
             Step::WorkingDir { path, create, early } => self.working_dir(path, create, early),
             Step::Home { uid } => self.find_home(uid),
             Step::Umask { mask, callers } => {

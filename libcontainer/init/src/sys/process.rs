@@ -1,4 +1,5 @@
-//! A process's own affairs: clone(2) as fork, exit_group(2), setsid(2), umask(2), prctl(2).
+//! A process's own affairs: clone(2) as fork, exit_group(2), setsid(2), umask(2), prctl(2),
+//! personality(2), sched_setaffinity(2).
 
 use core::ffi::CStr;
 
@@ -6,6 +7,11 @@ use super::Fd;
 use super::raw::{self, Nr, Result, address};
 
 const SIGCHLD: usize = 17;
+
+/// `PER_LINUX`, personality(2).
+pub const LINUX: u32 = 0x0000;
+/// `PER_LINUX32`: uname(2) tells of a machine of 32 bits.
+pub const LINUX32: u32 = 0x0008;
 
 /// What [`fork`] returns in the two processes.
 #[derive(Debug)]
@@ -89,6 +95,12 @@ pub fn set_no_new_privileges() -> Result<()> {
 /// PR_SET_NAME: what `ps` shows.
 pub fn set_name(name: &CStr) -> Result<()> {
     control(15, address(name.as_ptr()))
+}
+
+/// personality(2): the execution domain, without any flag.
+pub fn set_personality(domain: u32) -> Result<()> {
+    // SAFETY: no memory is passed.
+    unsafe { raw::call(Nr::Personality, [domain as usize, 0, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// sched_setaffinity(2) of this process: bit n % 32 of word n / 32 is CPU n. The number of words is

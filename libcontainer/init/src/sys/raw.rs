@@ -64,6 +64,7 @@ numbers! {
     Getdents64      "getdents64"         217  61
     Getpid          "getpid"              39 172
     Ioctl           "ioctl"               16  29
+    IoprioSet       "ioprio_set"         251  30
     Keyctl          "keyctl"             250 219
     LandlockAddRule "landlock_add_rule"  445 445
     LandlockCreateRuleset "landlock_create_ruleset" 444 444
@@ -78,6 +79,7 @@ numbers! {
     Munmap          "munmap"              11 215
     OpenTree        "open_tree"          428 428
     Openat2         "openat2"            437 437
+    Personality     "personality"        135  92
     PidfdOpen       "pidfd_open"         434 434
     PidfdGetfd      "pidfd_getfd"        438 438
     PidfdSendSignal "pidfd_send_signal"  424 424
@@ -92,9 +94,11 @@ numbers! {
     RtSigaction     "rt_sigaction"        13 134
     RtSigprocmask   "rt_sigprocmask"      14 135
     SchedSetaffinity "sched_setaffinity" 203 122
+    SchedSetattr    "sched_setattr"      314 274
     Seccomp         "seccomp"            317 277
     Sendfile        "sendfile"            40  71
     Sendmsg         "sendmsg"             46 211
+    SetMempolicy    "set_mempolicy"      238 237
     Setdomainname   "setdomainname"      171 162
     Setgroups       "setgroups"          116 159
     Sethostname     "sethostname"        170 161
