@@ -17,6 +17,7 @@ const USUAL: usize = 32 << 10;
 pub struct Bundle {
     path: PathBuf,
     spec: Spec,
+    unknown: Vec<String>,
 }
 
 impl Bundle {
@@ -43,12 +44,12 @@ impl Bundle {
     /// # Errors
     /// The directory is missing.
     pub fn from_spec(dir: impl AsRef<Path>, spec: Spec) -> Result<Self> {
-        Ok(Self { path: absolute(dir.as_ref())?, spec })
+        Ok(Self { path: absolute(dir.as_ref())?, spec, unknown: Vec::new() })
     }
 
     /// A bundle as a container was created from it; its directory need not exist any more.
     pub(crate) fn recorded(path: &Path, spec: Spec) -> Self {
-        Self { path: path.to_owned(), spec }
+        Self { path: path.to_owned(), spec, unknown: Vec::new() }
     }
 
     fn read(path: PathBuf, config: &Path) -> Result<Self> {
@@ -64,7 +65,8 @@ impl Bundle {
             let message = format!("{} is larger than {} MiB", config.display(), MAX >> 20);
             return Err(Error::new(ErrorKind::Input, message).path(config));
         }
-        Ok(Self { path, spec: Spec::parse(&text)? })
+        let (spec, unknown) = Spec::parse_noting_unknown(&text)?;
+        Ok(Self { path, spec, unknown })
     }
 
     /// The directory, absolute and without links.
@@ -75,6 +77,11 @@ impl Bundle {
     /// The configuration.
     pub fn spec(&self) -> &Spec {
         &self.spec
+    }
+
+    /// Pointers to what the file holds and the runtime-spec does not have for Linux; it is ignored.
+    pub fn unknown(&self) -> &[String] {
+        &self.unknown
     }
 }
 

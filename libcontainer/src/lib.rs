@@ -32,6 +32,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod assessment;
 mod bundle;
 pub mod cgroup;
 pub mod config;
@@ -51,6 +52,7 @@ pub mod spec;
 pub mod steps;
 pub mod task;
 
+pub use assessment::{Assessment, Fate, Part};
 pub use bundle::Bundle;
 pub use cgroup::{SubCgroup, Usage};
 pub use container::{

@@ -21,6 +21,9 @@ pub struct Options {
     /// Give the container a socket for sd_notify(3), and its path in NOTIFY_SOCKET. What arrives
     /// there is for whoever starts it: see [`crate::Container::take_notify_socket`].
     pub notify_socket: bool,
+    /// Refuse what would be tolerated: every warning about the configuration is a fault, and so is a
+    /// property that the runtime-spec does not have. Only for a container that is created.
+    pub strict: bool,
     /// Who manages cgroups.
     pub cgroup_manager: CgroupManager,
     /// The addresses of the bus of the user whose systemd does so (D-Bus Specification, "Server

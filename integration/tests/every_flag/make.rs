@@ -33,6 +33,7 @@ pub(crate) const CASES: &[Case] = &[
     ("create", "--no-pivot", |scene| no_pivot(scene, "create")),
     ("create", "--no-new-keyring", |scene| no_new_keyring(scene, "create")),
     ("create", "--preserve-fds", |scene| preserve_fds(scene, "create")),
+    ("create", "--strict", |scene| strict(scene, "create")),
     ("start", "", |scene| {
         let container = scene.create(&scene.bundle().sleeping());
         container.start();
@@ -72,6 +73,7 @@ pub(crate) const CASES: &[Case] = &[
     ("run", "--no-pivot", |scene| no_pivot(scene, "run")),
     ("run", "--no-new-keyring", |scene| no_new_keyring(scene, "run")),
     ("run", "--preserve-fds", |scene| preserve_fds(scene, "run")),
+    ("run", "--strict", |scene| strict(scene, "run")),
 ];
 
 /// `create` and `start`, or `run` in the background: the container is under way.
@@ -176,6 +178,13 @@ fn preserve_fds(scene: &Scene, verb: &str) {
     assert_eq!(output(scene, verb, &[], script).0, "");
     let (given, _) = output(scene, verb, &["--preserve-fds", "1"], script);
     assert!(given.starts_with("root:"), "{given}");
+}
+
+fn strict(scene: &Scene, verb: &str) {
+    let bundle = scene.bundle().set("/moon", 1);
+    let call = |options: &[&str]| scene.verb(verb, options, &bundle, &scene.id()).run();
+    call(&["--strict"]).refused().says(&["/moon"]);
+    call(&[]).ok();
 }
 
 /// Whether a process that a container leaves behind becomes the command's child.

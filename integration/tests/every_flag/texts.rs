@@ -34,6 +34,29 @@ pub(crate) const CASES: &[Case] = &[
         let document: Value = serde_json::from_str(&document).expect("JSON");
         assert_eq!(document["ociVersionMin"], "1.0.0");
     }),
+    ("check", "", |scene| {
+        let told = scene.keel(["check", &bundle(scene)]).run().ok().stdout;
+        assert!(told.ends_with(" applied, 0 degraded, 1 ignored, 0 refused\n"), "{told}");
+    }),
+    ("check", "--config", |scene| {
+        let other = path(scene, "other.json");
+        write(other.as_ref(), b"{}");
+        let told = scene.keel(["check", "--config", &other, &bundle(scene)]).run().exits(1).stdout;
+        assert!(told.contains("refused   /ociVersion"), "{told}");
+    }),
+    ("check", "--format", |scene| {
+        let told = scene.keel(["check", "--format", "json", &bundle(scene)]).run().ok().stdout;
+        let parts: Value = serde_json::from_str(&told).expect("JSON");
+        assert!(parts.as_array().is_some_and(|parts| parts.len() > 10), "{told}");
+    }),
+    ("check", "--strict", |scene| {
+        let told = scene.keel(["check", "--strict", &bundle(scene)]).run().exits(1).stdout;
+        assert!(told.contains("ignored   /moon"), "{told}");
+    }),
+    ("check", "--as-root", |scene| {
+        let told = scene.keel(["check", "--as-root", &bundle(scene)]).run().ok().stdout;
+        assert!(told.contains("applied   /linux/"), "{told}");
+    }),
     ("seccomp", "", |scene| {
         let profile = profile(scene);
         let table = scene.keel(["seccomp", "show", &profile]).run().ok().stdout;
@@ -79,6 +102,13 @@ pub(crate) const CASES: &[Case] = &[
         assert!(help.contains("Usage: keel run [options] ID"), "{help}");
     }),
 ];
+
+/// A bundle with a property that nobody knows.
+fn bundle(scene: &Scene) -> String {
+    let bundle = scene.bundle().set("/moon", 1);
+    bundle.save();
+    bundle.dir().to_str().expect("UTF-8").to_owned()
+}
 
 /// A file with a profile that forbids one call.
 fn profile(scene: &Scene) -> String {

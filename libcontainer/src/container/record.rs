@@ -383,6 +383,8 @@ impl Record {
                 preserved_fds: number("preservedFds")?.try_into().ok()?,
                 listen_fds: number("listenFds")?.try_into().ok()?,
                 notify_socket: flag("notifySocket")?,
+                // It was created so, and later plans are no new decision.
+                strict: false,
                 cgroup_manager: match text("cgroupManager")?.as_str() {
                     "cgroupfs" => CgroupManager::Cgroupfs,
                     "systemd" => CgroupManager::Systemd,

@@ -79,7 +79,7 @@ pub mod user_namespace;
 use std::path::Path;
 
 use crate::config::Config;
-use crate::error::{Error, Fault, Result};
+use crate::error::Fault;
 use crate::host::Host;
 use crate::id::ContainerId;
 use crate::options::Options;
@@ -120,17 +120,23 @@ impl Context<'_> {
     }
 }
 
-/// Checks a whole configuration; returns it with what was tolerated.
-///
-/// # Errors
-/// All faults together.
+/// A configuration that was checked.
+#[derive(Debug)]
+pub struct Checked {
+    /// The configuration, or all its faults.
+    pub config: std::result::Result<Config, Vec<Fault>>,
+    /// What is tolerated.
+    pub warnings: Vec<Fault>,
+}
+
+/// Checks a whole configuration.
 pub fn check(
     spec: &Spec,
     bundle: &Path,
     id: &ContainerId,
     options: &Options,
     host: &Host,
-) -> Result<(Config, Vec<Fault>)> {
+) -> Checked {
     let (no_linux, no_process) = (Linux::default(), Process::default());
     let mut cx = Context {
         spec,
@@ -176,7 +182,8 @@ pub fn check(
         version: spec.oci_version.clone(),
         namespaces,
     };
-    if cx.faults.is_empty() { Ok((config, cx.warnings)) } else { Err(Error::config(cx.faults)) }
+    let Context { faults, warnings, .. } = cx;
+    Checked { config: if faults.is_empty() { Ok(config) } else { Err(faults) }, warnings }
 }
 
 /// runtime-spec config.md, "Specification version": any 1.x is compatible; SemVer 2.

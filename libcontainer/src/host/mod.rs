@@ -65,6 +65,22 @@ impl Host {
         })
     }
 
+    /// The same machine, as the host's root has it.
+    ///
+    /// # Errors
+    /// The cgroup hierarchies cannot be found.
+    pub fn for_root(self) -> Result<Self> {
+        Ok(Self {
+            cgroups: Cgroups::probe_for(false)?,
+            euid: 0,
+            egid: 0,
+            privileged: true,
+            user_namespace: false,
+            may_schedule: true,
+            ..self
+        })
+    }
+
     /// A machine that exists nowhere: root on cgroup v1, for plans that are the same everywhere.
     pub fn example() -> Self {
         const ALL: u64 = (1 << 41) - 1;

@@ -16,7 +16,7 @@ use libcontainer_init::wire::{HEADER, MAGIC, Slot, Words};
 use crate::bundle::Bundle;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::features;
+use crate::features::{self, Checked};
 use crate::host::Host;
 use crate::id::ContainerId;
 use crate::options::Options;
@@ -44,6 +44,17 @@ pub(crate) struct Meeting {
     pub runtime_waits: bool,
     /// The runtime says *go* after its steps, with what these slots hold.
     pub release: Option<Vec<Slot>>,
+}
+
+/// What is said about a configuration.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// The plan, if there are no faults.
+    pub plan: Option<Plan>,
+    /// What makes the configuration unusable.
+    pub faults: Vec<Fault>,
+    /// What is tolerated.
+    pub warnings: Vec<Fault>,
 }
 
 impl Plan {
@@ -101,7 +112,44 @@ impl Plan {
         host: &Host,
         choreography: fn(&Config, &Host) -> Steps,
     ) -> Result<Self> {
-        let (config, warnings) = features::check(bundle.spec(), bundle.path(), id, options, host)?;
+        let Checked { config, warnings } =
+            features::check(bundle.spec(), bundle.path(), id, options, host);
+        let config = config.map_err(Error::config)?;
+        if options.strict {
+            refuse_tolerated(bundle, &warnings)?;
+        }
+        Self::assemble(config, warnings, host, choreography)
+    }
+
+    /// All that can be said about the creation of a container: its plan if there is one, and what is
+    /// tolerated even if there is none.
+    pub(crate) fn judge(
+        bundle: &Bundle,
+        id: &ContainerId,
+        options: &Options,
+        host: &Host,
+    ) -> Judged {
+        let Checked { config, warnings } =
+            features::check(bundle.spec(), bundle.path(), id, options, host);
+        let plan = config.and_then(|config| {
+            let assembled = Self::assemble(config, warnings.clone(), host, create::plan);
+            assembled.map_err(|error| match error.faults() {
+                [] => vec![Fault { pointer: String::new(), message: error.to_string() }],
+                faults => faults.to_vec(),
+            })
+        });
+        match plan {
+            Ok(plan) => Judged { plan: Some(plan), faults: Vec::new(), warnings },
+            Err(faults) => Judged { plan: None, faults, warnings },
+        }
+    }
+
+    fn assemble(
+        config: Config,
+        warnings: Vec<Fault>,
+        host: &Host,
+        choreography: fn(&Config, &Host) -> Steps,
+    ) -> Result<Self> {
         let steps = choreography(&config, host);
         if !steps.faults.is_empty() {
             return Err(Error::config(steps.faults));
@@ -134,6 +182,17 @@ impl Plan {
             entries.map(|(i, entry)| (meeting.phase.name, meeting.first + i, entry))
         })
     }
+}
+
+/// What a property is told that the specification does not have.
+pub(crate) const UNKNOWN: &str = "the runtime-spec has no such property for Linux";
+
+/// Takes what would be tolerated for faults.
+fn refuse_tolerated(bundle: &Bundle, warnings: &[Fault]) -> Result<()> {
+    let unknown = bundle.unknown().iter();
+    let unknown = unknown.map(|at| Fault { pointer: at.clone(), message: UNKNOWN.to_owned() });
+    let faults: Vec<Fault> = unknown.chain(warnings.iter().cloned()).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Error::config(faults)) }
 }
 
 /// What init inherits from the thread that starts it.

@@ -25,6 +25,8 @@ pub(crate) struct Trail {
     segments: Vec<String>,
     /// Whether unknown members, and members given twice, are faults.
     strict: bool,
+    /// The ways from members that were skipped up to the value that is being read.
+    skipped: Vec<Vec<String>>,
 }
 
 impl Trail {
@@ -35,13 +37,35 @@ impl Trail {
 
     /// The trail as a JSON pointer (RFC 6901).
     pub(crate) fn pointer(&self) -> String {
-        self.segments.iter().rev().map(|segment| format!("/{}", escaped(segment))).collect()
+        pointer(&self.segments)
+    }
+
+    /// Notes that the member being read is skipped.
+    pub(crate) fn skip(&mut self) {
+        self.skipped.push(Vec::new());
+    }
+
+    /// How many members were skipped so far.
+    pub(crate) fn skipped(&self) -> usize {
+        self.skipped.len()
+    }
+
+    /// Notes in which member or index those lie that were skipped since.
+    pub(crate) fn skipped_within(&mut self, since: usize, segment: impl fmt::Display) {
+        for way in self.skipped.iter_mut().skip(since) {
+            way.push(segment.to_string());
+        }
     }
 
     /// Whether nothing in the document may be skipped.
     pub(crate) fn is_strict(&self) -> bool {
         self.strict
     }
+}
+
+/// A way up to the document's root as a JSON pointer.
+fn pointer(way: &[String]) -> String {
+    way.iter().rev().map(|segment| format!("/{}", escaped(segment))).collect()
 }
 
 /// A member's name as it stands in a JSON pointer.
@@ -124,8 +148,11 @@ impl<'de, T: Lenient> Visitor<'de> for Items<'_, T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
         let mut list = Vec::new();
         loop {
+            let skipped = self.0.skipped();
             let next = items.next_element_seed(Slot::new(self.0));
-            match next.inspect_err(|_| self.0.push(list.len()))? {
+            let next = next.inspect_err(|_| self.0.push(list.len()))?;
+            self.0.skipped_within(skipped, list.len());
+            match next {
                 Some(item) => list.push(item),
                 None => return Ok(list),
             }
@@ -156,7 +183,9 @@ impl<'de, T: Lenient> Visitor<'de> for Entries<'_, T> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let mut entries = BTreeMap::new();
         while let Some(key) = members.next_key::<String>()? {
+            let skipped = self.0.skipped();
             let value = read_value(&mut members, self.0).inspect_err(|_| self.0.push(&key))?;
+            self.0.skipped_within(skipped, &key);
             entries.insert(key, value);
         }
         Ok(entries)
@@ -227,6 +256,15 @@ pub(crate) fn deserialize<'de, T: Lenient, D: Deserializer<'de>>(input: D) -> Re
 /// Reads `text`, called `document` in errors; what it holds stands at the pointer `root` of a
 /// configuration.
 pub(crate) fn parse<T: Lenient>(text: &[u8], document: &str, root: &str) -> Result<T, Error> {
+    parse_noting(text, document, root).map(|(value, _)| value)
+}
+
+/// The same, with pointers to the members that were skipped.
+pub(crate) fn parse_noting<T: Lenient>(
+    text: &[u8],
+    document: &str,
+    root: &str,
+) -> Result<(T, Vec<String>), Error> {
     let (valid, cut) = match std::str::from_utf8(text) {
         Ok(text) => (text, false),
         // Bytes after the document may be anything, so read as far as the text is one.
@@ -234,7 +272,9 @@ pub(crate) fn parse<T: Lenient>(text: &[u8], document: &str, root: &str) -> Resu
     };
     let mut trail = Trail::default();
     let mut input = serde_json::Deserializer::from_str(valid);
-    Slot::new(&mut trail).deserialize(&mut input).map_err(|error| match error.classify() {
+    let read = Slot::new(&mut trail).deserialize(&mut input);
+    let skipped: Vec<String> = trail.skipped.iter().map(|way| pointer(way)).collect();
+    read.map(|value| (value, skipped)).map_err(|error| match error.classify() {
         Category::Data => {
             let pointer = format!("{root}{}", trail.pointer());
             let message = abridged(&without_place(&error));

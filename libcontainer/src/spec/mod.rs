@@ -87,4 +87,13 @@ impl Spec {
     pub fn parse(text: &[u8]) -> Result<Self, Error> {
         lenient::parse(text, "config.json", "")
     }
+
+    /// The same, with pointers to the properties that the specification does not have for Linux, and
+    /// that are ignored (config.md, "Extensibility").
+    ///
+    /// # Errors
+    /// As [`Spec::parse`].
+    pub fn parse_noting_unknown(text: &[u8]) -> Result<(Self, Vec<String>), Error> {
+        lenient::parse_noting(text, "config.json", "")
+    }
 }

@@ -64,11 +64,13 @@ impl<'de, T: Record> Visitor<'de> for Members<'_, T> {
         let mut record = T::default();
         let mut known = Vec::new();
         while let Some(key) = members.next_key_seed(Key)? {
+            let skipped = self.0.skipped();
             let read = match known.contains(&key) {
                 true => Err(A::Error::custom("this member is there twice")),
                 false => record.read_member(&key, &mut members, self.0),
             };
             read.inspect_err(|_| self.0.push(&key))?;
+            self.0.skipped_within(skipped, &key);
             if self.0.is_strict() {
                 known.push(key);
             }
@@ -80,11 +82,12 @@ impl<'de, T: Record> Visitor<'de> for Members<'_, T> {
 /// Leaves a member out that the record has no field for.
 pub(crate) fn skip_member<'de, A: MapAccess<'de>>(
     members: &mut A,
-    trail: &Trail,
+    trail: &mut Trail,
 ) -> Result<(), A::Error> {
     if trail.is_strict() {
         return Err(A::Error::custom("there is no member of this name"));
     }
+    trail.skip();
     members.next_value::<IgnoredAny>().map(drop)
 }
 

@@ -171,6 +171,11 @@ pub(crate) static NO_PIVOT: Flag = flag(
     Takes::Nothing,
     "move the root file system instead of pivoting, for a root on a ramdisk",
 );
+pub(crate) static STRICT: Flag = flag(
+    "strict",
+    Takes::Nothing,
+    "refuse a configuration of which anything would be left out or ignored",
+);
 pub(crate) static NO_NEW_KEYRING: Flag = flag(
     "no-new-keyring",
     Takes::Nothing,
@@ -209,6 +214,7 @@ pub(crate) static COMMANDS: &[&Command] = &[
     &run::list::COMMAND,
     &run::spec::COMMAND,
     &run::explain::COMMAND,
+    &run::check::COMMAND,
     &run::seccomp::COMMAND,
     &run::features::COMMAND,
     &run::completion::COMMAND,

@@ -13,7 +13,7 @@ use nix::fcntl::OFlag;
 
 use crate::args::table::{
     BUNDLE, CONFIG, CONSOLE_SOCKET, Command, Example, Flag, NEW_ID, NO_NEW_KEYRING, NO_PIVOT,
-    PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, Takes, flag,
+    PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, STRICT, Takes, flag,
 };
 use crate::args::{Flags, Invocation};
 use crate::notify;
@@ -48,6 +48,7 @@ pub(crate) static COMMAND: Command = Command {
         &NO_PIVOT,
         &NO_NEW_KEYRING,
         &PRESERVE_FDS,
+        &STRICT,
     ],
     examples: &[
         Example { line: "keel create web", does: "from the bundle in this directory" },
@@ -97,6 +98,7 @@ pub(super) fn create(
         preserved_fds,
         listen_fds,
         notify_socket,
+        strict: flags.on(&STRICT),
         cgroup_manager: invocation.globals.cgroup_manager,
         user_bus: user_bus(&invocation.globals),
     };

@@ -3,6 +3,7 @@
 //! The table in `args` names their functions. What two of them share beyond the library is here;
 //! no rule about containers may be.
 
+pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod delete;

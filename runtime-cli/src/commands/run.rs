@@ -11,7 +11,7 @@ use super::create::create;
 use crate::args::Invocation;
 use crate::args::table::{
     BUNDLE, CONFIG, CONSOLE_SOCKET, Command, Example, Flag, NEW_ID, NO_NEW_KEYRING, NO_PIVOT,
-    PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, Takes, flag, short,
+    PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, STRICT, Takes, flag, short,
 };
 use crate::report::{self, Failure};
 use crate::{foreground, notify};
@@ -46,6 +46,7 @@ says that it is ready, sd_notify(3); detached, the command waits for that.",
         &NO_PIVOT,
         &NO_NEW_KEYRING,
         &PRESERVE_FDS,
+        &STRICT,
     ],
     examples: &[
         Example { line: "keel run shell", does: "in the foreground" },
