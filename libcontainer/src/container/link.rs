@@ -5,10 +5,10 @@ use std::path::Path;
 
 use libcontainer_init::message::{Cause, Fault, MAX, Message, Refusal};
 use libcontainer_init::step::Step;
-use libcontainer_init::sys::{Fd, pidfd, socket};
+use libcontainer_init::sys::{Failure, Fd, Nr, pidfd, socket};
 
 use crate::error::{Error, ErrorKind, Result, call, errno_text};
-use crate::plan::Plan;
+use crate::plan::{Plan, mount_words};
 use crate::steps::{Action, Entry};
 
 /// What came from init.
@@ -79,7 +79,7 @@ pub(super) fn fault(plan: &Plan, fault: &Fault) -> Error {
             let sentence = match program_sentence(plan, entry, failure.errno.0) {
                 Some(sentence) => Error::new(ErrorKind::Init, sentence),
                 None => {
-                    let detail = kernel_words(fault.text());
+                    let detail = detail(entry, failure, fault.text());
                     call(format!("cannot {}{detail}", plan.describe(entry)), failure)
                 }
             };
@@ -149,12 +149,35 @@ fn hook_failed(what: &str, detail: &[u8]) -> Error {
     Error::new(ErrorKind::Hook, format!("cannot {what}: {end}{colon}{output}"))
 }
 
-/// What the kernel says in words about a file system it refuses: lines of `e <text>`, fsopen(2).
-fn kernel_words(detail: &[u8]) -> String {
+/// More about a step whose system call failed: the attributes of a mount that is locked, or what
+/// there is to say of a file system.
+fn detail(entry: &Entry, failure: Failure, detail: &[u8]) -> String {
+    let change = match entry.action {
+        Action::Init(
+            Step::Bind { set, clear, set_all, clear_all, .. }
+            | Step::Remount { set, clear, set_all, clear_all, .. },
+        ) if failure.call == Nr::MountSetattr => [set, clear, set_all, clear_all],
+        _ => return kernel_words(detail),
+    };
+    let has = detail.try_into().map(u32::from_ne_bytes);
+    match has.map(|has| mount_words::locked(has, change)) {
+        Ok(locked) if !locked.is_empty() => {
+            format!(" (another user namespace has locked it with {locked})")
+        }
+        Ok(_) => " (another user namespace has locked attributes of it or of a mount below)".into(),
+        Err(_) => String::new(),
+    }
+}
+
+/// What there is to say of a file system that the kernel refuses: lines of `o <option>`, the one
+/// that it did not take, and of `e <text>`, its own words, fsopen(2).
+pub(super) fn kernel_words(detail: &[u8]) -> String {
     let text = String::from_utf8_lossy(detail);
-    let words: Vec<&str> =
-        text.lines().filter_map(|line| line.strip_prefix("e ")).map(str::trim).collect();
-    if words.is_empty() { String::new() } else { format!(" ({})", words.join("; ")) }
+    let option = text.lines().find_map(|line| line.strip_prefix("o "));
+    let option = option.map(|option| format!("option \"{option}\""));
+    let words = text.lines().filter_map(|line| line.strip_prefix("e ")).map(str::trim);
+    let words: Vec<String> = option.into_iter().chain(words.map(str::to_owned)).collect();
+    if words.is_empty() { String::new() } else { format!(" ({})", words.join(": ")) }
 }
 
 /// How an init ended that said nothing.

@@ -43,7 +43,7 @@ pub fn open_own(config: &Config, steps: &mut Steps) {
     for place in legacy_places(config) {
         let path = place.dir();
         let into = steps.slot(path.display().to_string());
-        steps.runtime("/mounts", Task::OpenTree { path, recursive: false, into });
+        steps.runtime("/mounts", Task::OpenTree { path, recursive: false, follow: true, into });
     }
 }
 
@@ -52,6 +52,11 @@ pub fn open_own(config: &Config, steps: &mut Steps) {
 fn sees_hosts(config: &Config) -> bool {
     let own = config.namespaces.has(NEWCGROUP);
     config.cgroup.as_ref().is_none_or(|plan| plan.legacy().next().is_none() && !own)
+}
+
+/// What the options set: all hierarchies are one tree.
+fn all(mount: &Mount) -> u32 {
+    mount.attributes.set | mount.attributes.set_all
 }
 
 fn legacy_places(config: &Config) -> Vec<Place> {
@@ -71,16 +76,17 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount) {
         return;
     }
     let pointer = &mount.pointer;
-    let readonly = mount.attributes.set & ATTR_RDONLY != 0;
+    let readonly = all(mount) & ATTR_RDONLY != 0;
     let keep = if readonly { steps.slot("the tmpfs of the cgroup mounts") } else { Slot::NONE };
     let tmpfs = Step::Mount {
         fstype: steps.text(pointer, "tmpfs"),
         source: steps.text(pointer, "tmpfs"),
         target: steps.text(pointer, &mount.target),
         data: steps.list(pointer, ["mode=755"]),
-        attributes: mount.attributes.set & !ATTR_RDONLY,
+        attributes: all(mount) & !ATTR_RDONLY,
         propagation: Numbers::default(),
         flags: mount.flags,
+        server: Slot::NONE,
         keep,
     };
     steps.init(pointer.clone(), tmpfs);
@@ -99,8 +105,8 @@ fn attach_hosts(steps: &mut Steps, mount: &Mount, readonly: u32) {
         target: steps.text(&mount.pointer, &mount.target),
         set: 0,
         clear: 0,
-        set_all: mount.attributes.set | readonly,
-        clear_all: mount.attributes.clear & !readonly,
+        set_all: all(mount) | readonly,
+        clear_all: (mount.attributes.clear | mount.attributes.clear_all) & !readonly,
         slave: true,
         propagation: Numbers::default(),
         flags: mount.flags,
@@ -116,9 +122,10 @@ fn attach_unified(steps: &mut Steps, mount: &Mount) {
         source: steps.text(pointer, "cgroup"),
         target: steps.text(pointer, &mount.target),
         data: List::default(),
-        attributes: mount.attributes.set,
+        attributes: all(mount),
         propagation: Numbers::default(),
         flags: mount.flags,
+        server: Slot::NONE,
         keep: Slot::NONE,
     };
     steps.init(pointer.clone(), step);
@@ -139,9 +146,10 @@ fn attach_legacy(config: &Config, steps: &mut Steps, mount: &Mount, place: &Plac
             source: steps.text(pointer, "cgroup"),
             target,
             data: steps.list(pointer, &data),
-            attributes: mount.attributes.set,
+            attributes: all(mount),
             propagation: Numbers::default(),
             flags: mount.flags,
+            server: Slot::NONE,
             keep: Slot::NONE,
         };
         steps.init(pointer.clone(), step);
@@ -149,7 +157,7 @@ fn attach_legacy(config: &Config, steps: &mut Steps, mount: &Mount, place: &Plac
         let step = Step::Bind {
             tree,
             target,
-            set: mount.attributes.set,
+            set: all(mount),
             clear: mount.attributes.clear,
             set_all: 0,
             clear_all: 0,

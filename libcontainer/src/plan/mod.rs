@@ -8,6 +8,7 @@ mod check;
 mod create;
 mod exec;
 pub(crate) mod explain;
+pub(crate) mod mount_words;
 mod mounts;
 
 use libcontainer_init::step::Step;
@@ -201,6 +202,14 @@ fn init_step(entry: &Entry) -> Option<Step> {
         Action::Init(step) => Some(step),
         Action::Runtime(_) => None,
     }
+}
+
+/// The plan of an init that does nothing but wait until it is told to end.
+pub(crate) fn waiting() -> Result<Vec<u8>> {
+    let mut steps = Steps::new(true);
+    steps.init("", Step::Await { first: Slot(0), count: 0 });
+    steps.init("", Step::Finish {});
+    encode(&meet(steps.phases), &steps.arena)
 }
 
 /// Init's column as bytes, see [`libcontainer_init::wire`].
