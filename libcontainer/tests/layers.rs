@@ -52,10 +52,13 @@ const ARROWS: [(&str, &[&str]); 16] = [
 
 /// Features do not call each other, unless they are files of one feature: of one row of the table
 /// in `features/mod.rs`. These share a helper besides.
-const NEIGHBOURS: [(&str, &[&str]); 7] = [
-    // Propagation types have the same names everywhere.
-    ("mounts", &["rootfs"]),
+const NEIGHBOURS: [(&str, &[&str]); 9] = [
+    // Propagation types have the same names everywhere; a descriptor of the caller may serve one.
+    ("mounts", &["descriptors", "rootfs"]),
     ("mount_options", &["rootfs"]),
+    // Paths are relative to the bundle everywhere, and ids are mapped alike.
+    ("overlay", &["rootfs"]),
+    ("mount_ids", &["user_namespace"]),
     // The process is made of these.
     ("process", &["affinity", "capabilities", "labels", "limits", "notify", "user_namespace"]),
     // Who a container's user is on the host.

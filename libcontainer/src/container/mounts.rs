@@ -19,7 +19,7 @@ use crate::host::Host;
 use crate::id::ContainerId;
 use crate::options::{Attachments, Options};
 use crate::plan::Plan;
-use crate::spec::{Mount, Namespace, Spec};
+use crate::spec::{Mount, Spec};
 use crate::task::Task;
 
 impl Container {

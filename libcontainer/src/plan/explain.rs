@@ -10,7 +10,7 @@ use libcontainer_init::wire::{List, PlanBytes, Slot, Str};
 use serde_json::{Value, json};
 
 use super::Plan;
-use super::mount_words::{changes, ids, propagation_name};
+use super::mount_words::{changes, flagged, ids, propagation_name};
 use crate::features::{affinity, capabilities, limits, namespaces};
 use crate::steps::{Action, Entry};
 use crate::task::Task;
@@ -290,14 +290,15 @@ impl<'a> Words<'a> {
                 format!("copy the mount {}{tree}", self.str(path))
             }
             Step::Mount { .. } => self.mount(step),
-            Step::Bind { tree, target, set, clear, set_all, clear_all, .. } => {
+            Step::Bind { tree, target, set, clear, set_all, clear_all, flags, .. } => {
                 let source = self.slots.get(&tree).map_or("a mount", String::as_str);
-                let changes = changes([set, clear, set_all, clear_all]);
+                let changes = changes([set, clear, set_all, clear_all]) + flagged(flags);
                 format!("bind {source} to {}{changes}", self.str(target))
             }
-            Step::Remount { target, data, set, clear, set_all, clear_all, .. } => {
+            Step::Remount { target, data, set, clear, set_all, clear_all, flags, .. } => {
                 let changes = changes([set, clear, set_all, clear_all]);
-                format!("remount {}{changes}{}", self.str(target), self.parameters(data))
+                let parameters = self.parameters(data) + flagged(flags);
+                format!("remount {}{changes}{parameters}", self.str(target))
             }
             Step::Unmount { target } => format!("unmount {}", self.str(target)),
             Step::NotifySocket { dir, name, .. } => {
@@ -412,11 +413,7 @@ impl<'a> Words<'a> {
             format!("mount {} on {}", self.str(fstype), self.str(target))
         };
         text += &changes([attributes, 0, 0, 0]);
-        text += &self.parameters(data);
-        if flags & flag::COPY_UP != 0 {
-            text += ", starting with what is there";
-        }
-        text
+        text + &self.parameters(data) + flagged(flags)
     }
 
     /// A path that counts from a kept mount.

@@ -2,6 +2,7 @@
 //!
 //! Used by `explain` for its steps, and for the sentence about attributes that are locked.
 
+use libcontainer_init::step::flag;
 use libcontainer_init::sys::mount;
 
 use crate::config::{IdSource, MountIds};
@@ -33,6 +34,18 @@ pub(super) fn changes([set, clear, set_all, clear_all]: [u32; 4]) -> String {
         }
     }
     if words.is_empty() { String::new() } else { format!(" {}", words.join(",")) }
+}
+
+/// What the flags of a step add to it.
+pub(super) fn flagged(flags: u32) -> &'static str {
+    const WORDS: [(u32, &str); 5] = [
+        (flag::COPY_UP, ", starting with what is there"),
+        (flag::COPY_LINK, ", or make a link like it"),
+        (flag::ON_LINK, ", not where a link there leads"),
+        (flag::COUNT_CHANGES, ", counting changes"),
+        (flag::NO_COUNT, ", not counting changes"),
+    ];
+    WORDS.iter().find(|(flag, _)| flags & flag != 0).map_or("", |(_, words)| words)
 }
 
 /// What a mount of this propagation type is.
