@@ -19,8 +19,8 @@ enum Meaning {
     Attribute { set: u32, clear: u32 },
     /// A parameter of the superblock that fsconfig(2) takes as a flag.
     Superblock,
-    /// A parameter of some file systems; the others have lists of access rights, or have none.
-    Acl,
+    /// A parameter of some file systems only: the others cannot do without lists of access rights.
+    NoAcl,
     /// What is the case anyway.
     Nothing,
     /// A copy of a mount, with or without the mounts below.
@@ -35,7 +35,7 @@ enum Meaning {
     Ids { recursive: bool },
 }
 
-use Meaning::{Acl, Attribute, Bind, Flag, Ids, Nothing, Remount, SourceLink, Superblock};
+use Meaning::{Attribute, Bind, Flag, Ids, NoAcl, Nothing, Remount, SourceLink, Superblock};
 
 /// Every option but the propagation types, which `rootfs` lists. Those that can also be written with
 /// a leading `r` (recursively) come first.
@@ -67,8 +67,9 @@ const TABLE: [(&str, Meaning); 41] = [
     ("nomand", Superblock),
     ("iversion", Flag { set: flag::COUNT_CHANGES, clear: flag::NO_COUNT }),
     ("noiversion", Flag { set: flag::NO_COUNT, clear: flag::COUNT_CHANGES }),
-    ("acl", Acl),
-    ("noacl", Acl),
+    ("noacl", NoAcl),
+    // A file system that has lists of access rights heeds them.
+    ("acl", Nothing),
     ("defaults", Nothing),
     // The new mount API prints no warnings of its own, whatever these say.
     ("silent", Nothing),
@@ -85,8 +86,8 @@ const TABLE: [(&str, Meaning); 41] = [
 ];
 /// How many of them have a recursive form.
 const RECURSIVE: usize = 18;
-/// File systems that take `acl` and `noacl`. Others would refuse the words.
-const WITH_ACL: [&str; 8] = ["ext2", "ext3", "ext4", "btrfs", "f2fs", "jffs2", "ntfs3", "erofs"];
+/// File systems that take `noacl`, at least on some kernels. Others would refuse the word.
+const WITH_NOACL: [&str; 8] = ["ext2", "ext3", "ext4", "btrfs", "f2fs", "jffs2", "ntfs3", "erofs"];
 
 /// A mount's options, understood.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -173,9 +174,9 @@ impl Options {
                 self.data.push(option.to_owned());
                 self.superblock.push(option.to_owned());
             }
-            Acl => {
+            NoAcl => {
                 self.superblock.push(option.to_owned());
-                if WITH_ACL.contains(&fstype) {
+                if WITH_NOACL.contains(&fstype) {
                     self.data.push(option.to_owned());
                 }
             }
@@ -193,6 +194,12 @@ impl Options {
                 self.ids = Some(IdOption { index, recursive, mappings: None });
             }
         }
+    }
+
+    /// Whether lists of access rights are unwanted in a file system that cannot do without.
+    pub fn ignores_noacl(&self) -> bool {
+        let is_noacl = |word: &String| word == "noacl";
+        self.superblock.iter().any(is_noacl) && !self.data.iter().any(is_noacl)
     }
 
     /// The parameters that are the file system's own.
@@ -234,9 +241,9 @@ mod tests {
 
     #[test]
     fn words_that_only_some_file_systems_know_go_to_those() {
-        let words = ["acl".to_owned(), "noiversion".to_owned(), "iversion".to_owned()];
-        let (tmpfs, ext4) = (parse(&words, "tmpfs"), parse(&words, "ext4"));
-        assert_eq!((tmpfs.data, ext4.data), (Vec::new(), vec!["acl".to_owned()]));
+        let words = ["noacl".to_owned(), "noiversion".to_owned(), "iversion".to_owned()];
+        let (tmpfs, btrfs) = (parse(&words, "tmpfs"), parse(&words, "btrfs"));
+        assert_eq!((tmpfs.data, btrfs.data), (Vec::new(), vec!["noacl".to_owned()]));
         assert_eq!((tmpfs.superblock, tmpfs.flags), (words.to_vec(), flag::COUNT_CHANGES));
     }
 

@@ -231,6 +231,9 @@ fn check_data(
             let message = format!("\"{}\" is left out: cgroups have the host's", own.join(","));
             cx.warn(pointer, message);
         }
+        MountKind::New { fstype, .. } if options.ignores_noacl() => {
+            cx.warn(pointer, format!("\"noacl\" means nothing to {fstype}"));
+        }
         MountKind::New { fstype, .. } if fstype == "overlay" => {}
         _ => {
             let too_long = |word: &&str| {
