@@ -132,6 +132,17 @@ fn overlay(bundle: Bundle, options: &[&str]) -> Bundle {
     bundle.mount("overlay", "overlay", "/merged", options)
 }
 
+/// The path of a directory of a bundle.
+fn below(bundle: &Bundle, name: &str) -> String {
+    bundle.dir().join(name).display().to_string()
+}
+
+/// Layers by their paths on the host.
+fn lower(bundle: &Bundle, names: &[&str]) -> String {
+    let paths: Vec<String> = names.iter().map(|name| below(bundle, name)).collect();
+    format!("lowerdir={}", paths.join(":"))
+}
+
 #[test]
 fn layers_of_an_overlay_may_be_relative_to_the_bundle() {
     let Some(scene) = Scene::begin() else { return };
@@ -156,8 +167,9 @@ fn an_overlay_may_have_many_layers_with_long_names() {
     let names: Vec<String> = (0..40).map(|i| format!("layers/layer-{i:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let count = "ls /merged | wc -l; cat /merged/top";
-    let list = format!("lowerdir={}", names.join(":"));
-    let bundle = overlay(scene.bundle(), &[&list]).sh(count);
+    let bundle = scene.bundle();
+    let list = lower(&bundle, &names);
+    let bundle = overlay(bundle, &[&list]).sh(count);
     layers(&bundle, &names);
     assert_eq!(scene.output(&bundle), "41\nlayer-00");
 }
@@ -180,8 +192,9 @@ fn a_layer_may_have_a_colon_and_a_path_longer_than_a_value() {
 fn an_overlay_in_a_user_namespace_is_its_own() {
     let Some(scene) = Scene::begin() else { return };
     let bundle = scene.bundle().mapped(BASE);
-    let options = ["lowerdir=lower", "upperdir=upper", "workdir=work"];
-    let bundle = overlay(bundle, &options);
+    let [upper, work] = ["upper", "work"].map(|name| format!("{name}dir={}", below(&bundle, name)));
+    let lower = lower(&bundle, &["lower"]);
+    let bundle = overlay(bundle, &[&lower, &upper, &work]);
     layers(&bundle, &["lower", "upper"]);
     fs::create_dir(bundle.dir().join("work")).expect("mkdir");
     for name in ["lower", "lower/lower", "upper", "work"] {
@@ -199,7 +212,9 @@ fn an_overlay_in_a_user_namespace_is_its_own() {
 fn layers_are_the_hosts_in_a_joined_pid_namespace_too() {
     let Some(scene) = Scene::begin() else { return };
     let first = scene.start(&scene.bundle().sleeping());
-    let bundle = overlay(scene.bundle(), &["lowerdir=one:two", "nosuid"])
+    let bundle = scene.bundle();
+    let list = lower(&bundle, &["one", "two"]);
+    let bundle = overlay(bundle, &[&list, "nosuid"])
         .namespace("pid", Some(&format!("/proc/{}/ns/pid", first.pid())))
         .sh("cat /merged/top; echo; cat /proc/self/mountinfo");
     layers(&bundle, &["one", "two"]);
