@@ -111,6 +111,7 @@ cases![
     a_caller_without_privileges_leaves_the_copying_of_mounts_to_init,
     a_process_that_is_added_ends_up_on_the_cpus_it_asks_for,
     a_mount_that_is_added_can_be_removed,
+    mounts_of_all_sorts_are_made_ready_on_the_host,
     a_filter_of_system_calls_is_there,
 ];
 
