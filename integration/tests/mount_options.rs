@@ -279,7 +279,7 @@ struct Disk {
 impl Disk {
     fn new(scene: &Scene) -> Self {
         let image = scene.dir().join("image");
-        let file = fs::File::create(&image).expect("an image");
+        let file = fs::File::create_new(&image).expect("an image");
         file.set_len(8 << 20).expect("a size");
         scene.call("mkfs.ext4").arg("-q").arg(&image).run().ok();
         let device = scene.call("losetup").args(["--find", "--show"]).arg(&image).run().ok().stdout;

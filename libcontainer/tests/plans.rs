@@ -278,6 +278,7 @@ fn mount_cases() -> Vec<Case> {
                 new_mount("tmpfs", "/a", &["copy-symlink", &long]),
                 bind("link", "/b", &["bind", "copy-symlink", "dest-nofollow"]),
                 new_mount("fuse", "/c", &["fd=3"]),
+                bind("link", "/sys", &["bind", "copy-symlink"]),
                 bind("", "/d", &["remount", "idmap", "tmpcopyup"]),
             ]);
         }),

@@ -128,7 +128,7 @@ steps! {
     /// Without `follow` a symbolic link at the end of the path is copied itself.
     OpenTree { path: Str, recursive: bool, follow: bool, into: Slot }
     /// Mounts a new file system. `data` holds `key=value` and flags; `keep` keeps the mount's
-    /// descriptor. A value too long for fsconfig(2) is a path, and given by descriptor.
+    /// descriptor. A value too long for fsconfig(2) is a directory, which is entered and given as `.`.
     Mount {
         /// Type of the file system.
         fstype: Str,

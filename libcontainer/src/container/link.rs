@@ -79,8 +79,9 @@ pub(super) fn fault(plan: &Plan, fault: &Fault) -> Error {
             let sentence = match program_sentence(plan, entry, failure.errno.0) {
                 Some(sentence) => Error::new(ErrorKind::Init, sentence),
                 None => {
-                    let detail = detail(entry, failure, fault.text());
-                    call(format!("cannot {}{detail}", plan.describe(entry)), failure)
+                    let what = plan.describe(entry);
+                    let detail = detail(entry, &what, failure, fault.text());
+                    call(format!("cannot {what}{detail}"), failure)
                 }
             };
             sentence.syscall(failure.call.name())
@@ -149,14 +150,18 @@ fn hook_failed(what: &str, detail: &[u8]) -> Error {
     Error::new(ErrorKind::Hook, format!("cannot {what}: {end}{colon}{output}"))
 }
 
-/// More about a step whose system call failed: the attributes of a mount that is locked, or what
-/// there is to say of a file system.
-fn detail(entry: &Entry, failure: Failure, detail: &[u8]) -> String {
+/// More about a step, in words `what`, whose system call failed: the attributes of a mount that is
+/// locked, or what there is to say of a file system.
+fn detail(entry: &Entry, what: &str, failure: Failure, detail: &[u8]) -> String {
     let change = match entry.action {
         Action::Init(
             Step::Bind { set, clear, set_all, clear_all, .. }
             | Step::Remount { set, clear, set_all, clear_all, .. },
         ) if failure.call == Nr::MountSetattr => [set, clear, set_all, clear_all],
+        // Older kernels take the words, and say nothing when they then refuse them.
+        _ if detail.is_empty() && what.contains(",lowerdir+=") => {
+            return " (a list of layers of more than 255 bytes needs Linux 6.5)".to_owned();
+        }
         _ => return kernel_words(detail),
     };
     let has = detail.try_into().map(u32::from_ne_bytes);

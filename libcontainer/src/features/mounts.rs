@@ -73,6 +73,9 @@ fn check_one(cx: &mut Context<'_>, index: usize, namespaces: &Namespaces) -> Opt
         }
     }
     check_combination(cx, &pointer, &kind, &options);
+    if flags & flag::COPY_LINK != 0 && ["/proc", "/sys"].contains(&target.as_str()) {
+        cx.fault(&pointer, format!("{target} must be a mount, not a link"));
+    }
     let ids = mount_ids::check(cx, index, options.ids.as_ref(), &kind, namespaces);
     let server = fuse_server(cx, &pointer, fstype, &mut options.data);
     let data = match kind {

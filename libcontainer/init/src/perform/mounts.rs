@@ -72,8 +72,10 @@ impl Init {
         for i in 0..data.count {
             let parameter = self.item(data, i)?;
             if let Err(cause) = configure(context.raw(), parameter) {
+                let words = parameter.to_bytes();
                 self.detail.push(b"o ");
-                self.detail.push(parameter.to_bytes());
+                // Its beginning names it, and leaves room for what the kernel says.
+                self.detail.push(words.get(..200).unwrap_or(words));
                 self.detail.push(b"\n");
                 return Err(cause);
             }
@@ -290,8 +292,8 @@ fn apply(tree: &Fd, change: &Change) -> Done {
     Ok(mount::change(tree.raw(), change)?)
 }
 
-/// fsconfig with a parameter written as `key=value`, or as a flag. A value that is too long for a
-/// string is a path, such as that of a layer of an overlay: it is opened here, where it counts.
+/// fsconfig with a parameter written as `key=value`, or as a flag. A value that is too long is the
+/// directory of a layer, which an overlay opens at once: then it is the working directory.
 fn configure(context: i32, parameter: &CStr) -> Done {
     let bytes = parameter.to_bytes_with_nul();
     let Some(split) = bytes.iter().position(|b| *b == b'=') else {
@@ -301,8 +303,10 @@ fn configure(context: i32, parameter: &CStr) -> Done {
     let value = CStr::from_bytes_until_nul(bytes.get(split + 1..).unwrap_or_default());
     let value = value.unwrap_or_default();
     if value.count_bytes() > mount::LONGEST_VALUE {
-        let file = path::open(AT_FDCWD, value, O_PATH, 0, Resolve::Anywhere)?;
-        return Ok(mount::configure_file(context, key.as_c_str(), file.raw())?);
+        let flags = O_PATH | O_DIRECTORY;
+        let dir = path::open(AT_FDCWD, value, flags, 0, Resolve::Anywhere)?;
+        path::enter_dir(dir.raw())?;
+        return Ok(mount::configure(context, key.as_c_str(), Some(c"."))?);
     }
     Ok(mount::configure(context, key.as_c_str(), Some(value))?)
 }

@@ -206,14 +206,6 @@ pub fn configure(context: i32, key: &CStr, value: Option<&CStr>) -> Result<()> {
 /// The longest value in bytes that fsconfig(2) takes as a string.
 pub const LONGEST_VALUE: usize = 255;
 
-/// fsconfig(2) FSCONFIG_SET_FD: a parameter whose value is an open file.
-pub fn configure_file(context: i32, key: &CStr, file: i32) -> Result<()> {
-    const SET_FD: usize = 5;
-    let args = [context as usize, SET_FD, address(key.as_ptr()), 0, file as usize, 0];
-    // SAFETY: see the module `sys`.
-    unsafe { raw::call(Nr::Fsconfig, args) }.map(drop)
-}
-
 /// fsconfig(2) FSCONFIG_CMD_CREATE and fsmount(2): the mount, attached nowhere.
 pub fn create(context: i32, attributes: u32) -> Result<Fd> {
     const CMD_CREATE: usize = 6;
