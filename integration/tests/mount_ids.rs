@@ -225,7 +225,8 @@ fn a_mount_that_is_mapped_already_is_not_mapped_again() {
     fs::create_dir(shared.join("mapped")).expect("mkdir");
     let _bind = scene.mount(None, &shared, &shared, MsFlags::MS_BIND);
     let mounted = |flags| {
-        nix::mount::mount(None::<&str>, &shared, None::<&str>, flags, None::<&str>).expect("shared")
+        let done = nix::mount::mount(None::<&str>, &shared, None::<&str>, flags, None::<&str>);
+        done.expect("shared");
     };
     mounted(MsFlags::MS_SHARED);
     // What is mounted in a shared mount inside appears on the host, mapped.

@@ -378,6 +378,26 @@ fn a_flag_that_is_locked_is_named() {
 }
 
 #[test]
+fn options_of_the_cgroup_mount_hold_for_every_hierarchy() {
+    let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
+    let hierarchies = |options: &[&str]| {
+        let bundle = scene.bundle().without_mount("/sys/fs/cgroup");
+        let inside = table(&scene, bundle.mount("cgroup", "cgroup", "/sys/fs/cgroup", options));
+        let mut found = inside.mounts();
+        found.retain(|mount| mount.point.starts_with("/sys/fs/cgroup"));
+        assert!(!found.is_empty(), "{}", inside.0);
+        found
+    };
+    for mount in hierarchies(&["rprivate", "rnosuid", "noexec", "rro"]) {
+        assert!(["nosuid", "noexec", "ro"].iter().all(|option| mount.has(option)), "{mount:?}");
+        assert!(!mount.shared(), "{mount:?}");
+    }
+    for mount in hierarchies(&["rshared"]) {
+        assert!(mount.shared() && !mount.has("nosuid"), "{mount:?}");
+    }
+}
+
+#[test]
 fn a_relative_destination_counts_from_the_root() {
     let Some(scene) = Scene::begin() else { return };
     let dir = scene.directory("volume");

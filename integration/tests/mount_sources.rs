@@ -89,7 +89,7 @@ fn a_link_at_the_destination_is_covered_itself() {
     bundle.link("data", canary.dir());
     assert_eq!(scene.output(&bundle), "of the host\n");
     // A directory cannot lie on a link.
-    let bundle = scene.bundle().bind(&scene.directory("dir"), "/it", &["dest-nofollow"]);
+    let bundle = scene.bundle().bind(scene.directory("dir"), "/it", &["dest-nofollow"]);
     bundle.link("it", &outside);
     scene.refused(&bundle).says(&["/it", "not a directory"]);
     // Nor does it lead to /proc, whatever a link says.

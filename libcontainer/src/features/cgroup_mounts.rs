@@ -11,8 +11,9 @@
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::mount::ATTR_RDONLY;
 use libcontainer_init::sys::namespace::NEWCGROUP;
-use libcontainer_init::wire::{List, Numbers, Slot, Str};
+use libcontainer_init::wire::{List, Slot, Str};
 
+use super::mounts;
 use crate::config::{Config, Mount, MountKind};
 use crate::steps::Steps;
 use crate::task::Task;
@@ -84,7 +85,7 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount) {
         target: steps.text(pointer, &mount.target),
         data: steps.list(pointer, ["mode=755"]),
         attributes: all(mount) & !ATTR_RDONLY,
-        propagation: Numbers::default(),
+        propagation: mounts::propagation(steps, &mount.propagation),
         flags: mount.flags,
         server: Slot::NONE,
         keep,
@@ -108,7 +109,7 @@ fn attach_hosts(steps: &mut Steps, mount: &Mount, readonly: u32) {
         set_all: all(mount) | readonly,
         clear_all: (mount.attributes.clear | mount.attributes.clear_all) & !readonly,
         slave: true,
-        propagation: Numbers::default(),
+        propagation: mounts::propagation(steps, &mount.propagation),
         flags: mount.flags,
         keep: Slot::NONE,
     };
@@ -123,7 +124,7 @@ fn attach_unified(steps: &mut Steps, mount: &Mount) {
         target: steps.text(pointer, &mount.target),
         data: List::default(),
         attributes: all(mount),
-        propagation: Numbers::default(),
+        propagation: mounts::propagation(steps, &mount.propagation),
         flags: mount.flags,
         server: Slot::NONE,
         keep: Slot::NONE,
@@ -147,7 +148,7 @@ fn attach_legacy(config: &Config, steps: &mut Steps, mount: &Mount, place: &Plac
             target,
             data: steps.list(pointer, &data),
             attributes: all(mount),
-            propagation: Numbers::default(),
+            propagation: mounts::propagation(steps, &mount.propagation),
             flags: mount.flags,
             server: Slot::NONE,
             keep: Slot::NONE,
@@ -162,7 +163,7 @@ fn attach_legacy(config: &Config, steps: &mut Steps, mount: &Mount, place: &Plac
             set_all: 0,
             clear_all: 0,
             slave: true,
-            propagation: Numbers::default(),
+            propagation: mounts::propagation(steps, &mount.propagation),
             flags: mount.flags,
             keep: Slot::NONE,
         };

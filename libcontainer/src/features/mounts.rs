@@ -432,7 +432,7 @@ fn remount(steps: &mut Steps, mount: &Mount) {
 }
 
 /// Propagation types as init reads them: the high bit says "the whole tree".
-fn propagation(steps: &mut Steps, types: &[Propagation]) -> Numbers {
+pub fn propagation(steps: &mut Steps, types: &[Propagation]) -> Numbers {
     let word = |p: &Propagation| p.kind | u32::from(p.recursive) << 31;
     steps.numbers(&types.iter().map(word).collect::<Vec<_>>())
 }
