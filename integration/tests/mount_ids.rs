@@ -116,8 +116,9 @@ fn mounts_below_are_mapped_only_if_the_option_says_so() {
 #[test]
 fn a_new_tmpfs_can_be_mapped() {
     let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
-    let script = "cat /proc/self/mountinfo; stat -c '%u %g %a' /data /data/copied; touch /data/x";
-    let options = ["idmap", "size=64k", "noexec", "tmpcopyup"];
+    let script = "cat /proc/self/mountinfo; stat -c '%u %g %a' /data /data/copied
+        touch /data/x 2>/dev/null || echo read-only";
+    let options = ["idmap", "size=64k", "noexec", "tmpcopyup", "ro"];
     let bundle = scene.bundle().mapped(BASE).mount("tmpfs", "mine", "/data", &options).sh(script);
     bundle.file("data/copied", "x");
     let give = |name: &str, uid: u32| {
@@ -131,13 +132,13 @@ fn a_new_tmpfs_can_be_mapped() {
     let mount = inside.mount("/data");
     assert!(mount.has("idmapped") && mount.has("noexec"), "{mount:?}");
     assert!(mount.super_has("size=64k") && mount.source == "mine", "{mount:?}");
-    assert!(inside.0.ends_with("0 0 1751\n5 0 644\n"), "{}", inside.0);
+    assert!(inside.0.ends_with("0 0 1751\n5 0 644\nread-only\n"), "{}", inside.0);
     let own = json!({
-        "destination": "/new", "type": "tmpfs", "options": ["idmap", "uid=3", "gid=4"],
+        "destination": "/new", "type": "tmpfs", "options": ["idmap", "uid=3", "gid=4", "mode=700"],
         "uidMappings": mapping(3, 33, 1), "gidMappings": mapping(4, 44, 1)
     });
-    let bundle = scene.bundle().set("/mounts/-", own).sh("stat -c '%u %g' /new");
-    assert_eq!(scene.output(&bundle), "33 44\n");
+    let bundle = scene.bundle().set("/mounts/-", own).sh("stat -c '%u %g %a' /new");
+    assert_eq!(scene.output(&bundle), "33 44 700\n");
 }
 
 #[test]

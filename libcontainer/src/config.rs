@@ -187,7 +187,7 @@ pub struct Mount {
     pub flags: u32,
     /// With which ids its files are shown, when not with their own.
     pub ids: Option<MountIds>,
-    /// The descriptor of the caller on which a FUSE file system is served, as the container has it.
+    /// Which of the caller's descriptors serves it, a FUSE file system: 0 for the first.
     pub server: Option<u32>,
     /// Where in the configuration.
     pub pointer: String,

@@ -159,7 +159,7 @@ fn detail(entry: &Entry, what: &str, failure: Failure, detail: &[u8]) -> String 
             | Step::Remount { set, clear, set_all, clear_all, .. },
         ) if failure.call == Nr::MountSetattr => [set, clear, set_all, clear_all],
         // Older kernels take the words, and say nothing when they then refuse them.
-        _ if detail.is_empty() && what.contains(",lowerdir+=") => {
+        _ if failure.call == Nr::Fsconfig && detail.is_empty() && what.contains(",lowerdir+=") => {
             return " (a list of layers of more than 255 bytes needs Linux 6.5)".to_owned();
         }
         _ => return kernel_words(detail),
@@ -180,9 +180,14 @@ pub(super) fn kernel_words(detail: &[u8]) -> String {
     let text = String::from_utf8_lossy(detail);
     let option = text.lines().find_map(|line| line.strip_prefix("o "));
     let option = option.map(|option| format!("option \"{option}\""));
-    let words = text.lines().filter_map(|line| line.strip_prefix("e ")).map(str::trim);
-    let words: Vec<String> = option.into_iter().chain(words.map(str::to_owned)).collect();
-    if words.is_empty() { String::new() } else { format!(" ({})", words.join(": ")) }
+    let words: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("e ")).map(str::trim).collect();
+    let words = Some(words.join("; ")).filter(|words| !words.is_empty());
+    match (option, words) {
+        (None, None) => String::new(),
+        (Some(one), None) | (None, Some(one)) => format!(" ({one})"),
+        (Some(option), Some(words)) => format!(" ({option}: {words})"),
+    }
 }
 
 /// How an init ended that said nothing.

@@ -50,27 +50,11 @@ fn check_one(cx: &mut Context<'_>, index: usize, namespaces: &Namespaces) -> Opt
     let mut options = mount_options::parse(&mount.options, fstype);
     let target = check_target(cx, &pointer, &mount.destination)?;
     let bind = options.bind.is_some();
-    let mut flags = options.flags | proc_flags(cx, &pointer, &target, fstype, bind);
-    let kind = kind(cx, &pointer, &options)?;
-    if options.data.iter().any(|word| word == "lazytime") {
-        flags |= flag::LAZYTIME;
-    }
-    match kind {
-        MountKind::Remount => {}
-        // A new file system counts no changes unless it does so by itself.
-        MountKind::New { .. } => flags &= !flag::NO_COUNT,
-        _ => flags &= !(flag::COUNT_CHANGES | flag::NO_COUNT),
-    }
-    if let MountKind::New { fstype, .. } = &kind {
-        if fstype == "tmpfs" && !options.data.iter().any(|data| data.starts_with("mode=")) {
-            flags |= flag::INHERIT_MODE;
-        }
-        if fstype == "proc" || fstype == "sysfs" {
-            flags |= flag::PLAIN;
-        }
-        if fstype == "overlay" {
-            options.data = overlay::parameters(cx.bundle, &options.data);
-        }
+    let of_proc = proc_flags(cx, &pointer, &target, fstype, bind);
+    let kind = kind(cx, index, &options)?;
+    let flags = of_proc | flags(&kind, &options);
+    if matches!(&kind, MountKind::New { fstype, .. } if fstype == "overlay") {
+        options.data = overlay::parameters(cx.bundle, &options.data);
     }
     check_combination(cx, &pointer, &kind, &options);
     if flags & flag::COPY_LINK != 0 && ["/proc", "/sys"].contains(&target.as_str()) {
@@ -86,14 +70,36 @@ fn check_one(cx: &mut Context<'_>, index: usize, namespaces: &Namespaces) -> Opt
     Some(Mount { kind, target, attributes, data, propagation, flags, ids, server, pointer })
 }
 
+/// Flags of init's step.
+fn flags(kind: &MountKind, options: &mount_options::Options) -> u32 {
+    let mut flags = options.flags;
+    let says = |word: &str| options.data.iter().any(|data| data.starts_with(word));
+    if says("lazytime") {
+        flags |= flag::LAZYTIME;
+    }
+    match kind {
+        MountKind::Remount => {}
+        MountKind::New { fstype, .. } => {
+            // It counts no changes unless it does so by itself.
+            flags &= !flag::NO_COUNT;
+            if fstype == "tmpfs" && !says("mode=") {
+                flags |= flag::INHERIT_MODE;
+            }
+            if fstype == "proc" || fstype == "sysfs" {
+                flags |= flag::PLAIN;
+            }
+        }
+        MountKind::Bind { .. } | MountKind::Cgroup => {
+            flags &= !(flag::COUNT_CHANGES | flag::NO_COUNT);
+        }
+    }
+    flags
+}
+
 /// What is mounted.
-fn kind(
-    cx: &mut Context<'_>,
-    pointer: &str,
-    options: &mount_options::Options,
-) -> Option<MountKind> {
-    let index: usize = pointer.rsplit('/').next()?.parse().ok()?;
+fn kind(cx: &mut Context<'_>, index: usize, options: &mount_options::Options) -> Option<MountKind> {
     let mount = &cx.spec.mounts[index];
+    let pointer = format!("/mounts/{index}");
     let fstype = mount.kind.as_deref().unwrap_or_default();
     let source = mount.source.clone().unwrap_or_default();
     if options.remount {
@@ -101,7 +107,7 @@ fn kind(
     }
     if let Some(recursive) = options.bind {
         if source.is_empty() {
-            cx.fault(pointer, "a bind mount needs a source");
+            cx.fault(&pointer, "a bind mount needs a source");
         }
         let source = rootfs::absolute(cx.bundle, &source);
         let follow = !options.source_link && options.flags & flag::COPY_LINK == 0;
@@ -222,6 +228,11 @@ fn check_data(
     options: &mount_options::Options,
 ) {
     let own: Vec<&str> = options.own_data().map(String::as_str).collect();
+    if let MountKind::New { fstype, .. } = kind
+        && options.ignores_noacl()
+    {
+        cx.warn(pointer, format!("\"noacl\" means nothing to {fstype}"));
+    }
     match kind {
         MountKind::Bind { .. } if !own.is_empty() => {
             cx.fault(pointer, format!("\"{}\" is no option of a bind mount", own.join(",")));
@@ -233,9 +244,6 @@ fn check_data(
         MountKind::Cgroup if !own.is_empty() => {
             let message = format!("\"{}\" is left out: cgroups have the host's", own.join(","));
             cx.warn(pointer, message);
-        }
-        MountKind::New { fstype, .. } if options.ignores_noacl() => {
-            cx.warn(pointer, format!("\"noacl\" means nothing to {fstype}"));
         }
         MountKind::New { fstype, .. } if fstype == "overlay" => {}
         _ => {
@@ -295,7 +303,8 @@ fn open(config: &Config, steps: &mut Steps, portion: Range<usize>, reserved: &[S
             let pointer = format!("{}/source", mount.pointer);
             steps.open_source(&pointer, source.clone(), [*recursive, *follow], into);
         } else if let MountKind::New { fstype, source } = &mount.kind {
-            let (data, attributes) = parameters(mount);
+            let (data, mut attributes) = parameters(mount);
+            attributes &= if is_filled(mount) { !ATTR_RDONLY } else { !0 };
             let (fstype, source) = (fstype.clone(), source.clone());
             let task = Task::NewMount { fstype, source, data, attributes, into };
             steps.runtime(mount.pointer.clone(), task);
@@ -352,13 +361,19 @@ fn is_late(mount: &Mount) -> bool {
     new && mount.target == "/dev" && mount.attributes.set & ATTR_RDONLY != 0
 }
 
+/// Whether init writes to a new file system before it attaches it.
+fn is_filled(mount: &Mount) -> bool {
+    mount.flags & flag::COPY_UP != 0
+        || (mount.ids.is_some() && mount.flags & flag::INHERIT_MODE != 0)
+}
+
 /// Parameters and attributes of a new file system.
 fn parameters(mount: &Mount) -> (Vec<String>, u32) {
     let mut data = mount.data.clone();
     let mut attributes = mount.attributes.set | mount.attributes.set_all;
     if is_late(mount) {
         attributes &= !ATTR_RDONLY;
-    } else if mount.attributes.set & ATTR_RDONLY != 0 {
+    } else if mount.attributes.set & ATTR_RDONLY != 0 && !is_filled(mount) {
         // As mount(2) does: the file system itself is read-only too.
         data.insert(0, "ro".to_owned());
     }
@@ -395,10 +410,16 @@ fn server(steps: &mut Steps, mount: &Mount) -> Slot {
     Slot::NONE
 }
 
-/// Attaches a tree that is there. A new file system has its attributes already.
+/// Attaches a tree that is there. A new file system has its attributes already, but for those that
+/// keep init from filling it.
 fn bind(config: &Config, steps: &mut Steps, mount: &Mount, tree: Slot, keep: Slot) {
     let copied = matches!(mount.kind, MountKind::Bind { .. });
-    let attributes = if copied { mount.attributes } else { Attributes::default() };
+    let attributes = if copied {
+        mount.attributes
+    } else {
+        let last = if is_filled(mount) { parameters(mount).1 & ATTR_RDONLY } else { 0 };
+        Attributes { set: last, ..Attributes::default() }
+    };
     let root_is_shared = config.rootfs.propagation.is_some_and(|p| p.kind == SHARED);
     let wants_shared = mount.propagation.iter().any(|p| p.kind == SHARED);
     let step = Step::Bind {

@@ -24,7 +24,7 @@ pub(super) struct Masks {
 
 impl Init {
     pub(super) fn mount(&mut self, step: &Step) -> Done {
-        let Step::Mount { target, propagation, flags, keep, .. } = *step else {
+        let Step::Mount { target, attributes, propagation, flags, keep, .. } = *step else {
             return Err(Cause::Refused(Refusal::BadPlan));
         };
         if flags & flag::DETACHED != 0 {
@@ -35,7 +35,20 @@ impl Init {
         let tree = self.new_file_system(step, Some(&target))?;
         if flags & flag::COPY_UP != 0 {
             super::copy_up::copy(target.raw(), tree.raw())?;
+            apply(&tree, &Change { set: attributes & mount::ATTR_RDONLY, ..Default::default() })?;
         }
+        self.place(tree, &target, propagation, flags, keep)
+    }
+
+    /// Attaches a tree that is complete, and keeps its descriptor if it is needed.
+    fn place(
+        &mut self,
+        tree: Fd,
+        target: &Fd,
+        propagation: Numbers,
+        flags: u32,
+        keep: Slot,
+    ) -> Done {
         mount::attach(tree.raw(), target.raw())?;
         count_changes(&tree, flags)?;
         self.propagate(&tree, propagation)?;
@@ -58,6 +71,9 @@ impl Init {
             if let Some(target) = target.filter(|_| flags & flag::INHERIT_MODE != 0) {
                 configure(context.raw(), mode_of(target)?.as_c_str())?;
             }
+            // What is to be filled becomes read-only when it is.
+            let not_yet = if flags & flag::COPY_UP != 0 { mount::ATTR_RDONLY } else { 0 };
+            let attributes = attributes & !not_yet;
             Ok(mount::create(context.raw(), attributes)?)
         })();
         if created.is_err() {
@@ -115,7 +131,6 @@ impl Init {
         let target = self.mount_point(target, leaf, flags)?;
         let slave = if slave { mount::SLAVE } else { 0 };
         apply(&tree, &Change { propagation: slave, recursive: true, ..Default::default() })?;
-        self.change(&tree, [set, clear], [set_all, clear_all])?;
         if flags & flag::INHERIT_MODE != 0 {
             let root = path::open(tree.raw(), c".", O_DIRECTORY, 0, Resolve::Beneath)?;
             path::set_mode(root.raw(), file::status(target.raw())?.mode & PERMISSIONS)?;
@@ -123,10 +138,8 @@ impl Init {
         if flags & flag::COPY_UP != 0 {
             super::copy_up::copy(target.raw(), tree.raw())?;
         }
-        mount::attach(tree.raw(), target.raw())?;
-        count_changes(&tree, flags)?;
-        self.propagate(&tree, propagation)?;
-        self.keep(keep, tree)
+        self.change(&tree, [set, clear], [set_all, clear_all])?;
+        self.place(tree, &target, propagation, flags, keep)
     }
 
     /// A link like the one that a tree consists of.
