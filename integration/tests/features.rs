@@ -69,8 +69,6 @@ fn what_runc_announces_is_announced_in_the_same_shape() {
         let ours = names(&ours, pointer);
         let mut missing = names(&theirs, pointer);
         missing.retain(|name| !ours.contains(name));
-        // acl and noacl are options of some file systems; iversion is refused.
-        missing.retain(|name| !["acl", "noacl", "iversion"].contains(&name.as_str()));
         assert_eq!(missing, [""; 0], "{pointer}");
     }
 }

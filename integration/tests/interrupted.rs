@@ -75,6 +75,8 @@ enum Sort {
     Hooks,
     /// With a terminal, whose master goes to a socket.
     Terminal,
+    /// With mounts whose ids are mapped, which takes another process.
+    Ids,
 }
 
 /// The command that is killed.
@@ -115,6 +117,7 @@ impl Trial {
             Sort::Plain => bundle,
             Sort::Hooks => with_hooks(bundle),
             Sort::Terminal => bundle.set("/process/terminal", true),
+            Sort::Ids => with_mapped_mounts(bundle),
         };
         let before = scene.snapshot();
         let trial = Self { scene, bundle, sort, before };
@@ -318,6 +321,17 @@ fn with_hooks(bundle: Bundle) -> Bundle {
     kinds.fold(bundle, |bundle, kind| bundle.hook(kind, "cat >/dev/null"))
 }
 
+fn with_mapped_mounts(bundle: Bundle) -> Bundle {
+    let mounts = [1000, 2000].map(|first| {
+        let mapping = json!([{ "containerID": 0, "hostID": first, "size": 10 }]);
+        json!({
+            "destination": format!("/mnt/{first}"), "type": "tmpfs", "options": ["idmap"],
+            "uidMappings": mapping, "gidMappings": mapping
+        })
+    });
+    mounts.into_iter().fold(bundle, |bundle, mount| bundle.set("/mounts/-", mount))
+}
+
 /// A test for each victim and sort.
 macro_rules! trials {
     ($($name:ident: $victim:ident of $sort:ident;)*) => {$(
@@ -333,6 +347,7 @@ trials! {
     a_create_killed_at_any_effect_leaves_what_can_be_deleted: Create of Plain;
     a_create_with_hooks_killed_at_any_effect_leaves_what_can_be_deleted: Create of Hooks;
     a_create_with_a_terminal_killed_at_any_effect_leaves_what_can_be_deleted: Create of Terminal;
+    a_create_with_mapped_mounts_killed_at_any_effect_leaves_what_can_be_deleted: Create of Ids;
     a_start_killed_at_any_effect_leaves_what_can_be_deleted: Start of Plain;
     a_start_with_hooks_killed_at_any_effect_leaves_what_can_be_deleted: Start of Hooks;
     a_start_with_a_terminal_killed_at_any_effect_leaves_what_can_be_deleted: Start of Terminal;

@@ -259,6 +259,15 @@ fn tmpcopyup_fills_the_tmpfs_with_what_was_there() {
 }
 
 #[test]
+fn a_tmpfs_that_is_filled_may_be_read_only() {
+    let Some(scene) = Scene::begin() else { return };
+    let bundle = scene.bundle().mount("tmpfs", "tmpfs", "/data", &["tmpcopyup", "ro"]);
+    bundle.file("data/file", "content\n");
+    let bundle = bundle.sh("cat /data/file; touch /data/new 2>/dev/null || echo read-only");
+    assert_eq!(scene.output(&bundle), "content\nread-only\n");
+}
+
+#[test]
 fn mounts_are_made_in_order_and_a_later_one_covers_an_earlier() {
     let Some(scene) = Scene::begin() else { return };
     let (one, other) = (scene.directory("one"), scene.directory("other"));

@@ -203,8 +203,30 @@ pub struct Mount {
     pub propagation: Vec<Propagation>,
     /// Flags of `libcontainer_init::step::flag`.
     pub flags: u32,
+    /// With which ids its files are shown, when not with their own.
+    pub ids: Option<MountIds>,
+    /// Which of the caller's descriptors serves it, a FUSE file system: 0 for the first.
+    pub server: Option<u32>,
     /// Where in the configuration.
     pub pointer: String,
+}
+
+/// The ids of an id-mapped mount.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MountIds {
+    /// Where they come from.
+    pub source: IdSource,
+    /// For all mounts below too.
+    pub recursive: bool,
+}
+
+/// What maps the ids of a file system to those that a mount shows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum IdSource {
+    /// These mappings: "inside" is the file system, "outside" what the host sees.
+    Mappings(Mappings),
+    /// Those of a user namespace that is there already.
+    Namespace(Joined),
 }
 
 /// What a mount mounts.
@@ -223,6 +245,8 @@ pub enum MountKind {
         source: PathBuf,
         /// With all that is mounted below.
         recursive: bool,
+        /// Whether a symbolic link at the end of the path is followed.
+        follow: bool,
     },
     /// The cgroup hierarchies.
     Cgroup,

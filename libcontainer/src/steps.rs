@@ -98,11 +98,22 @@ impl Steps {
     /// Copies a mount, or a tree of mounts, of the host into a slot: by the runtime, or by init where
     /// the runtime lacks the privilege.
     pub fn open_tree(&mut self, pointer: &str, path: PathBuf, recursive: bool, into: Slot) {
+        self.open_source(pointer, path, [recursive, true], into);
+    }
+
+    /// Likewise; without `follow` a symbolic link at the end of the path is copied itself.
+    pub fn open_source(
+        &mut self,
+        pointer: &str,
+        path: PathBuf,
+        [recursive, follow]: [bool; 2],
+        into: Slot,
+    ) {
         if self.runtime_copies {
-            self.runtime(pointer, Task::OpenTree { path, recursive, into });
+            self.runtime(pointer, Task::OpenTree { path, recursive, follow, into });
         } else {
             let path = self.text(pointer, &path.to_string_lossy());
-            self.init(pointer, Step::OpenTree { path, recursive, into });
+            self.init(pointer, Step::OpenTree { path, recursive, follow, into });
         }
     }
 

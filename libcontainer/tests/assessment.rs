@@ -103,7 +103,7 @@ fn with_strict_whatever_would_be_tolerated_is_refused() {
         let dir = std::env::temp_dir().join(format!("keel-strict-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let file = dir.join("config.json");
-        let opened = std::fs::File::create(&file);
+        let opened = std::fs::File::create_new(&file);
         std::io::Write::write_all(&mut opened.unwrap(), text.as_bytes()).unwrap();
         let bundle = Bundle::open(&dir).unwrap();
         std::fs::remove_dir_all(&dir).unwrap();

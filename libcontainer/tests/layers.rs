@@ -54,10 +54,13 @@ const ARROWS: [(&str, &[&str]); 18] = [
 
 /// Features do not call each other, unless they are files of one feature: of one row of the table
 /// in `features/mod.rs`. These share a helper besides.
-const NEIGHBOURS: [(&str, &[&str]); 8] = [
-    // Propagation types have the same names everywhere.
-    ("mounts", &["rootfs"]),
+const NEIGHBOURS: [(&str, &[&str]); 10] = [
+    // Propagation types have the same names everywhere; a descriptor of the caller may serve one.
+    ("mounts", &["descriptors", "rootfs"]),
     ("mount_options", &["rootfs"]),
+    // Paths are relative to the bundle everywhere, and ids are mapped alike.
+    ("overlay", &["rootfs"]),
+    ("mount_ids", &["user_namespace"]),
     // The process is made of these.
     (
         "process",

@@ -113,6 +113,7 @@ cases![
     memory_comes_from_the_node_of_the_policy,
     a_time_namespace_has_clocks_of_its_own,
     a_mount_that_is_added_can_be_removed,
+    mounts_of_all_sorts_are_made_ready_on_the_host,
     a_filter_of_system_calls_is_there,
     files_are_forbidden_by_landlock,
 ];

@@ -36,6 +36,8 @@ const IN_MACHINE: &[&str] = &[
     "update",
     "wait",
     "hot_mounts",
+    "mount_ids",
+    "mount_sources",
     "namespaces",
     "user_namespace",
     "scheduling",

@@ -56,7 +56,7 @@ macro_rules! steps {
     };
 }
 
-/// Flags of [`Step::Mount`] and [`Step::Bind`].
+/// Flags of [`Step::Mount`], [`Step::Bind`] and [`Step::Remount`].
 pub mod flag {
     /// The mount point must be a real directory and no link may lie on the way: procfs and sysfs,
     /// which the runtime and LSMs trust (CVE-2019-19921).
@@ -69,6 +69,19 @@ pub mod flag {
     pub const COPY_UP: u32 = 8;
     /// What is bound must be procfs itself: it covers /proc (CVE-2019-16884).
     pub const FROM_PROC: u32 = 16;
+    /// If what is bound is a symbolic link, a link with its content is made in place of a mount; one
+    /// that is there already must be the same.
+    pub const COPY_LINK: u32 = 32;
+    /// A symbolic link at the end of the mount point's path is covered itself.
+    pub const ON_LINK: u32 = 64;
+    /// The new file system is not attached: it is kept for a [`super::Step::Bind`].
+    pub const DETACHED: u32 = 128;
+    /// The file system counts changes of its inodes (SB_I_VERSION), or does not.
+    pub const COUNT_CHANGES: u32 = 256;
+    /// See [`COUNT_CHANGES`].
+    pub const NO_COUNT: u32 = 512;
+    /// The file system writes access times late, SB_LAZYTIME: to be kept when the former changes.
+    pub const LAZYTIME: u32 = 1024;
 }
 
 steps! {
@@ -112,9 +125,10 @@ steps! {
     /// a directory: below the root that came with a joined mount namespace.
     UseRoot { dir: Slot }
     /// Copies a tree of mounts of the host from inside: for a runtime that may not do so itself.
-    OpenTree { path: Str, recursive: bool, into: Slot }
+    /// Without `follow` a symbolic link at the end of the path is copied itself.
+    OpenTree { path: Str, recursive: bool, follow: bool, into: Slot }
     /// Mounts a new file system. `data` holds `key=value` and flags; `keep` keeps the mount's
-    /// descriptor.
+    /// descriptor. A value too long for fsconfig(2) is a directory, which is entered and given as `.`.
     Mount {
         /// Type of the file system.
         fstype: Str,
@@ -130,10 +144,12 @@ steps! {
         propagation: Numbers,
         /// See [`flag`].
         flags: u32,
+        /// The descriptor on which a FUSE file system is served, or [`Slot::NONE`].
+        server: Slot,
         /// Where to keep the mount's descriptor, or [`Slot::NONE`].
         keep: Slot,
     }
-    /// Attaches a copied tree of the host.
+    /// Attaches a tree that is attached nowhere: copied from the host, or a new file system.
     Bind {
         /// The tree.
         tree: Slot,
@@ -173,6 +189,8 @@ steps! {
         clear_all: u32,
         /// Propagation types to take, in order.
         propagation: Numbers,
+        /// See [`flag`].
+        flags: u32,
     }
     /// Unmounts what lies on a path, in which no link may lie: nobody can lead it to another mount.
     Unmount { target: Str }
@@ -278,6 +296,7 @@ mod tests {
             attributes: 10,
             propagation: Numbers { at: 12, count: 13 },
             flags: 14,
+            server: Slot(15),
             keep: Slot::NONE,
         };
         assert_eq!(Step::decode(step.encode()), Some(step));

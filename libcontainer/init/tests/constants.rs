@@ -56,6 +56,7 @@ fn system_calls_have_the_kernels_numbers() {
             "mkdirat" => libc::SYS_mkdirat,
             "mknodat" => libc::SYS_mknodat,
             "mmap" => libc::SYS_mmap,
+            "mount" => libc::SYS_mount,
             "mount_setattr" => libc::SYS_mount_setattr,
             "move_mount" => libc::SYS_move_mount,
             "munmap" => libc::SYS_munmap,

@@ -16,7 +16,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use super::link::{self, Link, Said};
 use super::spawn;
 use super::time::Timeline;
-use crate::config::Joined;
+use crate::config::{IdSource, Joined};
 use crate::error::{Error, ErrorKind, Result, call};
 use crate::options::{Attachments, Console};
 use crate::plan::{Meeting, Plan};
@@ -35,6 +35,8 @@ pub(super) struct Launch {
     init_socket: Option<OwnedFd>,
     /// What was opened for init, until the next *go*.
     pub(super) slots: Vec<(Slot, OwnedFd)>,
+    /// User namespaces whose mappings id-mapped mounts show.
+    pub(super) id_sources: Vec<(IdSource, OwnedFd)>,
     /// Where the terminal's master goes, and the master.
     pub(super) console_socket: Option<OwnedFd>,
     pub(super) console: Option<OwnedFd>,
@@ -137,6 +139,7 @@ impl Launch {
             link: Link::new(ours),
             init_socket: Some(theirs),
             slots: Vec::new(),
+            id_sources: Vec::new(),
             console_socket: None,
             console: None,
             timeline,

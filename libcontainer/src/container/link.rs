@@ -5,10 +5,10 @@ use std::path::Path;
 
 use libcontainer_init::message::{Cause, Fault, MAX, Message, Refusal};
 use libcontainer_init::step::Step;
-use libcontainer_init::sys::{Failure, Fd, pidfd, socket};
+use libcontainer_init::sys::{Failure, Fd, Nr, pidfd, socket};
 
 use crate::error::{Error, ErrorKind, Result, call, errno_text};
-use crate::plan::Plan;
+use crate::plan::{Plan, mount_words};
 use crate::steps::{Action, Entry};
 
 /// What came from init.
@@ -80,8 +80,9 @@ pub(super) fn fault(plan: &Plan, fault: &Fault) -> Error {
                 (Some(sentence), _) => Error::new(ErrorKind::Init, sentence),
                 (None, Action::Init(Step::Landlock { .. })) => landlock(fault.text(), failure),
                 (None, _) => {
-                    let detail = kernel_words(fault.text());
-                    call(format!("cannot {}{detail}", plan.describe(entry)), failure)
+                    let what = plan.describe(entry);
+                    let detail = detail(entry, &what, failure, fault.text());
+                    call(format!("cannot {what}{detail}"), failure)
                 }
             };
             sentence.syscall(failure.call.name())
@@ -168,12 +169,44 @@ fn hook_failed(what: &str, detail: &[u8]) -> Error {
     Error::new(ErrorKind::Hook, format!("cannot {what}: {end}{colon}{output}"))
 }
 
-/// What the kernel says in words about a file system it refuses: lines of `e <text>`, fsopen(2).
-fn kernel_words(detail: &[u8]) -> String {
+/// More about a step, in words `what`, whose system call failed: the attributes of a mount that is
+/// locked, or what there is to say of a file system.
+fn detail(entry: &Entry, what: &str, failure: Failure, detail: &[u8]) -> String {
+    let change = match entry.action {
+        Action::Init(
+            Step::Bind { set, clear, set_all, clear_all, .. }
+            | Step::Remount { set, clear, set_all, clear_all, .. },
+        ) if failure.call == Nr::MountSetattr => [set, clear, set_all, clear_all],
+        // Older kernels take the words, and say nothing when they then refuse them.
+        _ if failure.call == Nr::Fsconfig && detail.is_empty() && what.contains(",lowerdir+=") => {
+            return " (a list of layers of more than 255 bytes needs Linux 6.5)".to_owned();
+        }
+        _ => return kernel_words(detail),
+    };
+    let has = detail.try_into().map(u32::from_ne_bytes);
+    match has.map(|has| mount_words::locked(has, change)) {
+        Ok(locked) if !locked.is_empty() => {
+            format!(" (another user namespace has locked it with {locked})")
+        }
+        Ok(_) => " (another user namespace has locked attributes of it or of a mount below)".into(),
+        Err(_) => String::new(),
+    }
+}
+
+/// What there is to say of a file system that the kernel refuses: lines of `o <option>`, the one
+/// that it did not take, and of `e <text>`, its own words, fsopen(2).
+pub(super) fn kernel_words(detail: &[u8]) -> String {
     let text = String::from_utf8_lossy(detail);
+    let option = text.lines().find_map(|line| line.strip_prefix("o "));
+    let option = option.map(|option| format!("option \"{option}\""));
     let words: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("e ")).map(str::trim).collect();
-    if words.is_empty() { String::new() } else { format!(" ({})", words.join("; ")) }
+    let words = Some(words.join("; ")).filter(|words| !words.is_empty());
+    match (option, words) {
+        (None, None) => String::new(),
+        (Some(one), None) | (None, Some(one)) => format!(" ({one})"),
+        (Some(option), Some(words)) => format!(" ({option}: {words})"),
+    }
 }
 
 /// How an init ended that said nothing.

@@ -16,6 +16,7 @@ mod launch;
 mod link;
 mod listener;
 mod mappings;
+mod mount_sources;
 mod mounts;
 mod notify;
 mod pass;
@@ -33,6 +34,7 @@ mod statistics;
 mod status;
 mod time;
 mod update;
+mod user_namespace;
 mod wait;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

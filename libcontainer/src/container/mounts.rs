@@ -89,9 +89,22 @@ impl Container {
     ) -> Result<Arc<Plan>> {
         Verb::Exec.check(&self.id, self.status()?)?;
         let recorded = self.directory.read_config()?;
-        let spec = Spec { mounts, process: None, ..recorded };
+        let mut spec = Spec { mounts, process: None, ..recorded };
+        self.find_user_namespace(&mut spec);
         let bundle = Bundle::recorded(&self.record.bundle, spec);
         compile(&bundle, &self.id, &self.record.options, &Host::probe()?).map(Arc::new)
+    }
+
+    /// The container is in its user namespace; what it joined by path may lie elsewhere by now.
+    fn find_user_namespace(&self, spec: &mut Spec) {
+        let namespaces = spec.linux.iter_mut().flat_map(|linux| &mut linux.namespaces);
+        let mut joined = namespaces.filter(|namespace| {
+            namespace.kind == "user" && namespace.path.as_ref().is_some_and(|path| !path.is_empty())
+        });
+        if let (Some(namespace), Some(pid)) = (joined.next(), self.pid()) {
+            // The pid is not another's when it is used: it must be alive when it is joined, later.
+            namespace.path = Some(format!("/proc/{pid}/ns/user"));
+        }
     }
 
     fn perform_mounts(&self, plan: Arc<Plan>) -> Result<()> {

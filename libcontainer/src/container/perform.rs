@@ -10,7 +10,7 @@ use libcontainer_init::wire::Slot;
 use nix::sys::socket::SockType;
 
 use super::launch::Launch;
-use super::{clocks, link, mappings, pass, scheduler};
+use super::{clocks, link, mappings, mount_sources, pass, scheduler};
 use crate::config::Joined;
 use crate::error::{Error, ErrorKind, Result, call};
 use crate::features::{limits, namespaces};
@@ -22,7 +22,13 @@ pub(super) fn task(launch: &mut Launch, task: &Task) -> Result<()> {
     let l = launch;
     match task {
         Task::OpenRootfs { path, tree, into } => l.fill(*into, open_rootfs(path, *tree)?),
-        Task::OpenTree { path, recursive, into } => l.fill(*into, open_tree(path, *recursive)?),
+        Task::OpenTree { path, recursive, follow, into } => {
+            l.fill(*into, mount_sources::copy(path, *recursive, *follow)?)
+        }
+        Task::NewMount { fstype, source, data, attributes, into } => {
+            l.fill(*into, mount_sources::make(fstype, source, data, *attributes)?)
+        }
+        Task::MapIds { ids, mount } => l.map_ids(ids, *mount),
         Task::OpenProcfs { into } => l.fill(*into, open_procfs()?),
         Task::OpenNamespace { namespace, into } => l.fill(*into, open_namespace(namespace)?),
         Task::ConnectConsole => l.connect_console(),
@@ -110,14 +116,6 @@ fn open_rootfs(path: &Path, tree: bool) -> Result<OwnedFd> {
     Ok(fd.into())
 }
 
-fn open_tree(path: &Path, recursive: bool) -> Result<OwnedFd> {
-    let name = c_string(path)?;
-    let tree = mount::clone_tree(path::AT_FDCWD, &name, recursive, true);
-    tree.map(OwnedFd::from).map_err(|failure| {
-        call(format!("cannot open the mount source {}", path.display()), failure).path(path)
-    })
-}
-
 fn open_procfs() -> Result<OwnedFd> {
     let flags = O_PATH | O_DIRECTORY;
     let fail = |failure| call("cannot open /proc", failure);
@@ -188,7 +186,8 @@ fn raise_limit(pid: i32, resource: u32, hard: u64) -> Result<()> {
         .map_err(|failure| call(format!("cannot raise {name} to {hard}"), failure))
 }
 
-fn c_string(path: &Path) -> Result<std::ffi::CString> {
+/// A path as the kernel takes it.
+pub(super) fn c_string(path: &Path) -> Result<std::ffi::CString> {
     use std::os::unix::ffi::OsStrExt;
     std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(|_| {
         Error::new(ErrorKind::Input, "a path must not hold a NUL character").path(path)

@@ -11,8 +11,9 @@
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::mount::ATTR_RDONLY;
 use libcontainer_init::sys::namespace::NEWCGROUP;
-use libcontainer_init::wire::{List, Numbers, Slot, Str};
+use libcontainer_init::wire::{List, Slot, Str};
 
+use super::mounts;
 use crate::config::{Config, Mount, MountKind};
 use crate::steps::Steps;
 use crate::task::Task;
@@ -43,7 +44,7 @@ pub fn open_own(config: &Config, steps: &mut Steps) {
     for place in legacy_places(config) {
         let path = place.dir();
         let into = steps.slot(path.display().to_string());
-        steps.runtime("/mounts", Task::OpenTree { path, recursive: false, into });
+        steps.runtime("/mounts", Task::OpenTree { path, recursive: false, follow: true, into });
     }
 }
 
@@ -52,6 +53,11 @@ pub fn open_own(config: &Config, steps: &mut Steps) {
 fn sees_hosts(config: &Config) -> bool {
     let own = config.namespaces.has(NEWCGROUP);
     config.cgroup.as_ref().is_none_or(|plan| plan.legacy().next().is_none() && !own)
+}
+
+/// What the options set: all hierarchies are one tree.
+fn all(mount: &Mount) -> u32 {
+    mount.attributes.set | mount.attributes.set_all
 }
 
 fn legacy_places(config: &Config) -> Vec<Place> {
@@ -71,16 +77,17 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount) {
         return;
     }
     let pointer = &mount.pointer;
-    let readonly = mount.attributes.set & ATTR_RDONLY != 0;
+    let readonly = all(mount) & ATTR_RDONLY != 0;
     let keep = if readonly { steps.slot("the tmpfs of the cgroup mounts") } else { Slot::NONE };
     let tmpfs = Step::Mount {
         fstype: steps.text(pointer, "tmpfs"),
         source: steps.text(pointer, "tmpfs"),
         target: steps.text(pointer, &mount.target),
         data: steps.list(pointer, ["mode=755"]),
-        attributes: mount.attributes.set & !ATTR_RDONLY,
-        propagation: Numbers::default(),
+        attributes: all(mount) & !ATTR_RDONLY,
+        propagation: mounts::propagation(steps, &mount.propagation),
         flags: mount.flags,
+        server: Slot::NONE,
         keep,
     };
     steps.init(pointer.clone(), tmpfs);
@@ -99,10 +106,10 @@ fn attach_hosts(steps: &mut Steps, mount: &Mount, readonly: u32) {
         target: steps.text(&mount.pointer, &mount.target),
         set: 0,
         clear: 0,
-        set_all: mount.attributes.set | readonly,
-        clear_all: mount.attributes.clear & !readonly,
+        set_all: all(mount) | readonly,
+        clear_all: (mount.attributes.clear | mount.attributes.clear_all) & !readonly,
         slave: true,
-        propagation: Numbers::default(),
+        propagation: mounts::propagation(steps, &mount.propagation),
         flags: mount.flags,
         keep: Slot::NONE,
     };
@@ -116,9 +123,10 @@ fn attach_unified(steps: &mut Steps, mount: &Mount) {
         source: steps.text(pointer, "cgroup"),
         target: steps.text(pointer, &mount.target),
         data: List::default(),
-        attributes: mount.attributes.set,
-        propagation: Numbers::default(),
+        attributes: all(mount),
+        propagation: mounts::propagation(steps, &mount.propagation),
         flags: mount.flags,
+        server: Slot::NONE,
         keep: Slot::NONE,
     };
     steps.init(pointer.clone(), step);
@@ -139,9 +147,10 @@ fn attach_legacy(config: &Config, steps: &mut Steps, mount: &Mount, place: &Plac
             source: steps.text(pointer, "cgroup"),
             target,
             data: steps.list(pointer, &data),
-            attributes: mount.attributes.set,
-            propagation: Numbers::default(),
+            attributes: all(mount),
+            propagation: mounts::propagation(steps, &mount.propagation),
             flags: mount.flags,
+            server: Slot::NONE,
             keep: Slot::NONE,
         };
         steps.init(pointer.clone(), step);
@@ -149,12 +158,12 @@ fn attach_legacy(config: &Config, steps: &mut Steps, mount: &Mount, place: &Plac
         let step = Step::Bind {
             tree,
             target,
-            set: mount.attributes.set,
+            set: all(mount),
             clear: mount.attributes.clear,
             set_all: 0,
             clear_all: 0,
             slave: true,
-            propagation: Numbers::default(),
+            propagation: mounts::propagation(steps, &mount.propagation),
             flags: mount.flags,
             keep: Slot::NONE,
         };

@@ -12,7 +12,7 @@ pub fn hand_over(config: &Config, steps: &mut Steps) -> Slot {
     let count = config.process.preserved;
     let mut first = Slot::NONE;
     for i in 0..count {
-        let slot = steps.slot(format!("descriptor {} of the caller", i + 3));
+        let slot = steps.slot(name(i));
         if i == 0 {
             first = slot;
         }
@@ -21,6 +21,16 @@ pub fn hand_over(config: &Config, steps: &mut Steps) -> Slot {
         steps.runtime("", Task::HandOver { first, count });
     }
     first
+}
+
+/// Where the one is that was handed over with this place among them.
+pub fn slot(steps: &Steps, place: u32) -> Option<Slot> {
+    let what = name(place);
+    steps.slots.iter().find(|(_, known)| **known == what).map(|(slot, _)| *slot)
+}
+
+fn name(place: u32) -> String {
+    format!("descriptor {} of the caller", place + 3)
 }
 
 /// Init gives them their numbers; what else it has open, exec closes.

@@ -12,7 +12,7 @@
 //! | `user_namespace` | `/linux/uidMappings`, `/linux/gidMappings` | WriteMappings, BecomeRoot | user_namespaces(7) |
 //! | `time_offsets` | `/linux/timeOffsets` | TimeOffsets, JoinNamespace | time_namespaces(7) |
 //! | `hostname` | `/hostname`, `/domainname` | Hostname, Domainname | sethostname(2) |
-//! | `mounts`, `mount_options`, `cgroup_mounts` | `/mounts` | OpenTree, Mount, Bind, Remount | fsopen(2), open_tree(2), move_mount(2) |
+//! | `mounts`, `mount_options`, `mount_ids`, `overlay`, `cgroup_mounts` | `/mounts` | OpenTree, NewMount, MapIds, Mount, Bind, Remount | fsopen(2), open_tree(2), mount_setattr(2), move_mount(2) |
 //! | `devices` | `/linux/devices` | Device, Link, Bind | mknod(2) |
 //! | `masked_paths` | `/linux/maskedPaths`, `/linux/readonlyPaths` | Mask, ReadonlyPath | mount_setattr(2) |
 //! | `sysctl` | `/linux/sysctl` | WriteProc | proc(5) |
@@ -57,10 +57,12 @@ pub mod landlock;
 pub mod limits;
 pub mod masked_paths;
 pub mod memory_policy;
+pub mod mount_ids;
 pub mod mount_options;
 pub mod mounts;
 pub mod namespaces;
 pub mod notify;
+pub mod overlay;
 pub mod personality;
 pub mod process;
 pub mod refused;
@@ -123,8 +125,10 @@ impl Context<'_> {
 /// A configuration that was checked.
 #[derive(Debug)]
 pub struct Checked {
-    /// The configuration, or all its faults.
-    pub config: std::result::Result<Config, Vec<Fault>>,
+    /// The configuration, if it has no faults.
+    pub config: Option<Config>,
+    /// What makes it unusable.
+    pub faults: Vec<Fault>,
     /// What is tolerated.
     pub warnings: Vec<Fault>,
 }
@@ -183,7 +187,7 @@ pub fn check(
         namespaces,
     };
     let Context { faults, warnings, .. } = cx;
-    Checked { config: if faults.is_empty() { Ok(config) } else { Err(faults) }, warnings }
+    Checked { config: Some(config).filter(|_| faults.is_empty()), faults, warnings }
 }
 
 /// runtime-spec config.md, "Specification version": any 1.x is compatible; SemVer 2.

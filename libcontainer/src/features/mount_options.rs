@@ -1,7 +1,7 @@
 //! Mount options: the runtime-spec's table, from words to attributes, parameters and propagation.
 //!
-//! config.md, "Linux mount options". What is not in the table is the file system's own and goes to
-//! it as a parameter, as mount(8) does.
+//! config.md, "Linux mount options", and what runc and crun have besides. What is not in the table
+//! is the file system's own and goes to it as a parameter, as mount(8) does.
 
 use libcontainer_init::step::flag;
 use libcontainer_init::sys::mount::{
@@ -19,23 +19,27 @@ enum Meaning {
     Attribute { set: u32, clear: u32 },
     /// A parameter of the superblock that fsconfig(2) takes as a flag.
     Superblock,
+    /// A parameter of some file systems only: the others cannot do without lists of access rights.
+    NoAcl,
     /// What is the case anyway.
     Nothing,
     /// A copy of a mount, with or without the mounts below.
     Bind { recursive: bool },
     /// A change of a mount that is there.
     Remount,
-    /// A tmpfs that starts with the contents of what it covers.
-    CopyUp,
-    /// Known and not possible yet.
-    Refused,
+    /// Flags of init's step to set and to clear.
+    Flag { set: u32, clear: u32 },
+    /// The source of a bind mount is a symbolic link itself, and not where it leads.
+    SourceLink,
+    /// Files are shown with other ids, with or without those of the mounts below.
+    Ids { recursive: bool },
 }
 
-use Meaning::{Attribute, Bind, CopyUp, Nothing, Refused, Remount, Superblock};
+use Meaning::{Attribute, Bind, Flag, Ids, NoAcl, Nothing, Remount, SourceLink, Superblock};
 
-/// Every option of the runtime-spec but the propagation types, which `rootfs` lists. Those that
-/// can also be written with a leading `r` (recursively) come first.
-const TABLE: [(&str, Meaning); 37] = [
+/// Every option but the propagation types, which `rootfs` lists. Those that can also be written with
+/// a leading `r` (recursively) come first.
+const TABLE: [(&str, Meaning); 41] = [
     ("ro", Attribute { set: ATTR_RDONLY, clear: 0 }),
     ("rw", Attribute { set: 0, clear: ATTR_RDONLY }),
     ("nosuid", Attribute { set: ATTR_NOSUID, clear: 0 }),
@@ -61,22 +65,29 @@ const TABLE: [(&str, Meaning); 37] = [
     ("nolazytime", Superblock),
     ("mand", Superblock),
     ("nomand", Superblock),
+    ("iversion", Flag { set: flag::COUNT_CHANGES, clear: flag::NO_COUNT }),
+    ("noiversion", Flag { set: flag::NO_COUNT, clear: flag::COUNT_CHANGES }),
+    ("noacl", NoAcl),
+    // A file system that has lists of access rights heeds them.
+    ("acl", Nothing),
     ("defaults", Nothing),
     // The new mount API prints no warnings of its own, whatever these say.
     ("silent", Nothing),
     ("loud", Nothing),
-    ("noiversion", Nothing),
     ("bind", Bind { recursive: false }),
     ("rbind", Bind { recursive: true }),
     ("remount", Remount),
-    ("tmpcopyup", CopyUp),
-    ("iversion", Refused),
-    ("idmap", Refused),
-    ("ridmap", Refused),
-    ("copy-symlink", Refused),
+    ("tmpcopyup", Flag { set: flag::COPY_UP, clear: 0 }),
+    ("copy-symlink", Flag { set: flag::COPY_LINK, clear: 0 }),
+    ("dest-nofollow", Flag { set: flag::ON_LINK, clear: 0 }),
+    ("src-nofollow", SourceLink),
+    ("idmap", Ids { recursive: false }),
+    ("ridmap", Ids { recursive: true }),
 ];
 /// How many of them have a recursive form.
 const RECURSIVE: usize = 18;
+/// File systems that take `noacl`, at least on some kernels. Others would refuse the word.
+const WITH_NOACL: [&str; 8] = ["ext2", "ext3", "ext4", "btrfs", "f2fs", "jffs2", "ntfs3", "erofs"];
 
 /// A mount's options, understood.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -85,8 +96,8 @@ pub struct Options {
     pub attributes: Attributes,
     /// Parameters of the file system.
     pub data: Vec<String>,
-    /// How many of the parameters come from the table and are of the superblock.
-    pub superblock: usize,
+    /// Those of them, and other options, that are of the superblock and come from the table.
+    pub superblock: Vec<String>,
     /// Propagation types in order.
     pub propagation: Vec<Propagation>,
     /// Whether it copies a mount, and whether recursively.
@@ -95,22 +106,39 @@ pub struct Options {
     pub remount: bool,
     /// Flags of init's step.
     pub flags: u32,
-    /// Indices of options that are known and not possible yet.
-    pub refused: Vec<usize>,
+    /// Whether a bind mount's source is a symbolic link itself.
+    pub source_link: bool,
+    /// The option that asks for other ids.
+    pub ids: Option<IdOption>,
 }
 
-/// Understands options in their order; a later one overrides an earlier.
-pub fn parse(options: &[String]) -> Options {
+/// `idmap` or `ridmap`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdOption {
+    /// Its index.
+    pub index: usize,
+    /// Whether the mounts below show other ids, too.
+    pub recursive: bool,
+    /// The mappings that are written behind it (crun's `idmap=uids=0-1-10;gids=0-100-10`).
+    pub mappings: Option<String>,
+}
+
+/// Understands the options of a mount of this type, in their order; a later one overrides an earlier.
+pub fn parse(options: &[String], fstype: &str) -> Options {
     let mut parsed = Options::default();
-    for (i, option) in options.iter().enumerate() {
+    for (index, option) in options.iter().enumerate() {
+        let mapped = option.split_once('=').filter(|(name, _)| ["idmap", "ridmap"].contains(name));
         if let Some((_, propagation)) = PROPAGATIONS.iter().find(|(name, _)| name == option) {
             parsed.propagation.push(*propagation);
         } else if let Some((_, meaning)) = TABLE.iter().find(|(name, _)| name == option) {
-            parsed.apply(option, *meaning, i);
+            parsed.apply(option, *meaning, index, fstype);
         } else if let Some(Attribute { set, clear }) = recursive(option) {
             let all = &mut parsed.attributes;
             (all.set_all, all.clear_all) =
                 (all.set_all & !clear | set, all.clear_all & !set | clear);
+        } else if let Some((name, mappings)) = mapped {
+            let (recursive, mappings) = (name == "ridmap", Some(mappings.to_owned()));
+            parsed.ids = Some(IdOption { index, recursive, mappings });
         } else if !option.is_empty() {
             parsed.data.push(option.clone());
         }
@@ -123,17 +151,16 @@ fn recursive(option: &str) -> Option<Meaning> {
     TABLE[..RECURSIVE].iter().find(|(known, _)| *known == name).map(|(_, meaning)| *meaning)
 }
 
-/// Every option that is understood and possible.
+/// Every option that is understood.
 pub fn supported() -> impl Iterator<Item = String> {
-    let plain = TABLE.iter().filter(|(_, meaning)| *meaning != Refused);
-    let plain = plain.map(|(name, _)| (*name).to_owned());
+    let plain = TABLE.iter().map(|(name, _)| (*name).to_owned());
     let recursive = TABLE[..RECURSIVE].iter().map(|(name, _)| format!("r{name}"));
     let propagation = PROPAGATIONS.iter().map(|(name, _)| (*name).to_owned());
     plain.chain(recursive).chain(propagation)
 }
 
 impl Options {
-    fn apply(&mut self, option: &str, meaning: Meaning, index: usize) {
+    fn apply(&mut self, option: &str, meaning: Meaning, index: usize, fstype: &str) {
         match meaning {
             Attribute { set, clear } => {
                 let one = &mut self.attributes;
@@ -145,14 +172,39 @@ impl Options {
             }
             Superblock => {
                 self.data.push(option.to_owned());
-                self.superblock += 1;
+                self.superblock.push(option.to_owned());
+            }
+            NoAcl => {
+                self.superblock.push(option.to_owned());
+                if WITH_NOACL.contains(&fstype) {
+                    self.data.push(option.to_owned());
+                }
             }
             Nothing => {}
             Bind { recursive } => self.bind = Some(recursive || self.bind == Some(true)),
             Remount => self.remount = true,
-            CopyUp => self.flags |= flag::COPY_UP,
-            Refused => self.refused.push(index),
+            Flag { set, clear } => {
+                self.flags = self.flags & !clear | set;
+                if set & (flag::COUNT_CHANGES | flag::NO_COUNT) != 0 {
+                    self.superblock.push(option.to_owned());
+                }
+            }
+            SourceLink => self.source_link = true,
+            Ids { recursive } => {
+                self.ids = Some(IdOption { index, recursive, mappings: None });
+            }
         }
+    }
+
+    /// Whether lists of access rights are unwanted in a file system that cannot do without.
+    pub fn ignores_noacl(&self) -> bool {
+        let is_noacl = |word: &String| word == "noacl";
+        self.superblock.iter().any(is_noacl) && !self.data.iter().any(is_noacl)
+    }
+
+    /// The parameters that are the file system's own.
+    pub fn own_data(&self) -> impl Iterator<Item = &String> {
+        self.data.iter().filter(|word| !self.superblock.contains(word))
     }
 }
 
@@ -162,7 +214,7 @@ mod tests {
     use libcontainer_init::sys::mount::SLAVE;
 
     fn parsed(options: &[&str]) -> Options {
-        parse(&options.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>())
+        parse(&options.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>(), "tmpfs")
     }
 
     #[test]
@@ -185,6 +237,22 @@ mod tests {
         assert_eq!(options.propagation, [Propagation { kind: SLAVE, recursive: true }]);
         assert_eq!(options.bind, Some(true));
         assert_eq!(options.attributes.set_all, ATTR_RDONLY);
+    }
+
+    #[test]
+    fn words_that_only_some_file_systems_know_go_to_those() {
+        let words = ["noacl".to_owned(), "noiversion".to_owned(), "iversion".to_owned()];
+        let (tmpfs, btrfs) = (parse(&words, "tmpfs"), parse(&words, "btrfs"));
+        assert_eq!((tmpfs.data, btrfs.data), (Vec::new(), vec!["noacl".to_owned()]));
+        assert_eq!((tmpfs.superblock, tmpfs.flags), (words.to_vec(), flag::COUNT_CHANGES));
+    }
+
+    #[test]
+    fn ids_may_be_written_behind_their_option() {
+        let options = parsed(&["idmap", "ridmap=uids=0-1-10;gids=0-1-10"]);
+        let mappings = Some("uids=0-1-10;gids=0-1-10".to_owned());
+        assert_eq!(options.ids, Some(IdOption { index: 1, recursive: true, mappings }));
+        assert_eq!(options.data, [""; 0]);
     }
 
     #[test]

@@ -6,13 +6,15 @@
 use std::ops::Range;
 
 use libcontainer_init::step::{Step, flag};
-use libcontainer_init::sys::mount::{ATTR_RDONLY, SHARED};
+use libcontainer_init::sys::mount::{ATTR_RDONLY, LONGEST_VALUE, SHARED};
 use libcontainer_init::sys::namespace::NEWNS;
 use libcontainer_init::wire::{Numbers, Slot};
 
-use super::{Context, cgroup_mounts, mount_options, rootfs};
-use crate::config::{Config, Mount, MountKind, Namespaces, Propagation};
+use super::{Context, cgroup_mounts, descriptors, mount_ids, mount_options, overlay, rootfs};
+use crate::config::{Attributes, Config, Mount, MountKind, Namespaces, Propagation};
+use crate::error::Fault;
 use crate::steps::Steps;
+use crate::task::Task;
 
 /// Files of procfs that may be covered: what lxcfs provides, and nothing an LSM or runtime reads.
 const COVERABLE: [&str; 10] = [
@@ -38,50 +40,110 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Vec<Mount> {
         cx.fault("/mounts", "mounts need a mount namespace in /linux/namespaces");
         return Vec::new();
     }
-    (0..mounts.len()).filter_map(|i| check_one(cx, i)).collect()
+    (0..mounts.len()).filter_map(|i| check_one(cx, i, namespaces)).collect()
 }
 
-fn check_one(cx: &mut Context<'_>, index: usize) -> Option<Mount> {
+fn check_one(cx: &mut Context<'_>, index: usize, namespaces: &Namespaces) -> Option<Mount> {
     let mount = &cx.spec.mounts[index];
     let pointer = format!("/mounts/{index}");
-    let options = mount_options::parse(&mount.options);
-    for i in &options.refused {
-        let message = format!("the mount option \"{}\" is not supported yet", mount.options[*i]);
-        cx.fault(format!("{pointer}/options/{i}"), message);
-    }
-    if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
-        cx.fault(format!("{pointer}/uidMappings"), "id-mapped mounts are not supported yet");
-    }
+    let fstype = mount.kind.as_deref().unwrap_or_default();
+    let mut options = mount_options::parse(&mount.options, fstype);
     let target = check_target(cx, &pointer, &mount.destination)?;
-    let kind = mount.kind.as_deref().unwrap_or_default();
+    let bind = options.bind.is_some();
+    let of_proc = proc_flags(cx, &pointer, &target, fstype, bind);
+    let kind = kind(cx, index, &options)?;
+    let flags = of_proc | flags(&kind, &options);
+    if matches!(&kind, MountKind::New { fstype, .. } if fstype == "overlay") {
+        options.data = overlay::parameters(cx.bundle, &options.data);
+    }
+    check_combination(cx, &pointer, &kind, &options);
+    if flags & flag::COPY_LINK != 0 && ["/proc", "/sys"].contains(&target.as_str()) {
+        cx.fault(&pointer, format!("{target} must be a mount, not a link"));
+    }
+    let ids = mount_ids::check(cx, index, options.ids.as_ref(), &kind, namespaces);
+    let server = fuse_server(cx, &pointer, fstype, &mut options.data);
+    let data = match kind {
+        MountKind::Bind { .. } | MountKind::Cgroup => Vec::new(),
+        MountKind::New { .. } | MountKind::Remount => options.data,
+    };
+    let (attributes, propagation) = (options.attributes, options.propagation);
+    Some(Mount { kind, target, attributes, data, propagation, flags, ids, server, pointer })
+}
+
+/// Flags of init's step.
+fn flags(kind: &MountKind, options: &mount_options::Options) -> u32 {
+    let mut flags = options.flags;
+    let says = |word: &str| options.data.iter().any(|data| data.starts_with(word));
+    if says("lazytime") {
+        flags |= flag::LAZYTIME;
+    }
+    match kind {
+        MountKind::Remount => {}
+        MountKind::New { fstype, .. } => {
+            // It counts no changes unless it does so by itself.
+            flags &= !flag::NO_COUNT;
+            if fstype == "tmpfs" && !says("mode=") {
+                flags |= flag::INHERIT_MODE;
+            }
+            if fstype == "proc" || fstype == "sysfs" {
+                flags |= flag::PLAIN;
+            }
+        }
+        MountKind::Bind { .. } | MountKind::Cgroup => {
+            flags &= !(flag::COUNT_CHANGES | flag::NO_COUNT);
+        }
+    }
+    flags
+}
+
+/// What is mounted.
+fn kind(cx: &mut Context<'_>, index: usize, options: &mount_options::Options) -> Option<MountKind> {
+    let mount = &cx.spec.mounts[index];
+    let pointer = format!("/mounts/{index}");
+    let fstype = mount.kind.as_deref().unwrap_or_default();
     let source = mount.source.clone().unwrap_or_default();
-    let mut flags = options.flags | proc_flags(cx, &pointer, &target, kind, options.bind.is_some());
-    let kind = if options.remount {
-        MountKind::Remount
-    } else if let Some(recursive) = options.bind {
+    if options.remount {
+        return Some(MountKind::Remount);
+    }
+    if let Some(recursive) = options.bind {
         if source.is_empty() {
             cx.fault(&pointer, "a bind mount needs a source");
         }
-        MountKind::Bind { source: rootfs::absolute(cx.bundle, &source), recursive }
-    } else if kind == "cgroup" || kind == "cgroup2" {
-        MountKind::Cgroup
-    } else if kind.is_empty() {
-        cx.fault(&pointer, "a mount needs a type, or the option bind or rbind");
-        return None;
-    } else {
-        if kind == "tmpfs" && !options.data.iter().any(|data| data.starts_with("mode=")) {
-            flags |= flag::INHERIT_MODE;
+        let source = rootfs::absolute(cx.bundle, &source);
+        let follow = !options.source_link && options.flags & flag::COPY_LINK == 0;
+        return Some(MountKind::Bind { source, recursive, follow });
+    }
+    match fstype {
+        "" => {
+            cx.fault(pointer, "a mount needs a type, or the option bind or rbind");
+            None
         }
-        if kind == "proc" || kind == "sysfs" {
-            flags |= flag::PLAIN;
+        "cgroup" | "cgroup2" => Some(MountKind::Cgroup),
+        _ => {
+            let source = if source.is_empty() { fstype.to_owned() } else { source };
+            Some(MountKind::New { fstype: fstype.to_owned(), source })
         }
-        let source = if source.is_empty() { kind.to_owned() } else { source };
-        MountKind::New { fstype: kind.to_owned(), source }
-    };
-    check_combination(cx, &pointer, &kind, &options);
-    let data = if matches!(kind, MountKind::Bind { .. }) { Vec::new() } else { options.data };
-    let (attributes, propagation) = (options.attributes, options.propagation);
-    Some(Mount { kind, target, attributes, data, propagation, flags, pointer })
+    }
+}
+
+/// The descriptor that serves a FUSE file system: `fd=` with a number that the caller's descriptor
+/// has in the container. The option goes; init puts its own number in its place.
+fn fuse_server(
+    cx: &mut Context<'_>,
+    pointer: &str,
+    fstype: &str,
+    data: &mut Vec<String>,
+) -> Option<u32> {
+    let at = data.iter().position(|parameter| parameter.starts_with("fd="));
+    let (true, Some(at)) = (fstype.starts_with("fuse"), at) else { return None };
+    let number = data.remove(at);
+    let server = number["fd=".len()..].parse::<u32>().ok().and_then(|fd| fd.checked_sub(3));
+    let server = server.filter(|server| *server < cx.options.preserved_fds);
+    if server.is_none() {
+        let message = format!("\"{number}\" is no descriptor that the caller passes on");
+        cx.fault(format!("{pointer}/options"), message);
+    }
+    server
 }
 
 /// A destination as an absolute path without `..`: what init resolves is what was checked.
@@ -146,17 +208,53 @@ fn check_combination(
     if copies_up && !matches!(kind, MountKind::New { fstype, .. } if fstype == "tmpfs") {
         cx.fault(&pointer, "tmpcopyup is for tmpfs only");
     }
-    let own = options.data.len() - options.superblock;
+    let (copies_link, on_link) =
+        (options.flags & flag::COPY_LINK != 0, options.flags & flag::ON_LINK != 0);
+    let of_links = copies_link || on_link || options.source_link;
+    if of_links && !matches!(kind, MountKind::Bind { .. }) {
+        cx.fault(&pointer, "copy-symlink, src-nofollow and dest-nofollow are for bind mounts only");
+    }
+    if copies_link && (on_link || options.source_link) {
+        cx.fault(&pointer, "copy-symlink excludes src-nofollow and dest-nofollow");
+    }
+    check_data(cx, &pointer, kind, options);
+}
+
+/// What is said to the file system must be said to one, and in words that fit.
+fn check_data(
+    cx: &mut Context<'_>,
+    pointer: &str,
+    kind: &MountKind,
+    options: &mount_options::Options,
+) {
+    let own: Vec<&str> = options.own_data().map(String::as_str).collect();
+    if let MountKind::New { fstype, .. } = kind
+        && options.ignores_noacl()
+    {
+        cx.warn(pointer, format!("\"noacl\" means nothing to {fstype}"));
+    }
     match kind {
-        MountKind::Bind { .. } if own > 0 => {
-            let words = options.data.join(",");
-            cx.fault(&pointer, format!("\"{words}\" is no option of a bind mount"));
+        MountKind::Bind { .. } if !own.is_empty() => {
+            cx.fault(pointer, format!("\"{}\" is no option of a bind mount", own.join(",")));
         }
-        MountKind::Bind { .. } if options.superblock > 0 => {
-            let words = options.data.join(",");
-            cx.warn(&pointer, format!("\"{words}\" belongs to the whole file system: not changed"));
+        MountKind::Bind { .. } | MountKind::Cgroup if !options.superblock.is_empty() => {
+            let words = options.superblock.join(",");
+            cx.warn(pointer, format!("\"{words}\" belongs to the whole file system: not changed"));
         }
-        _ => {}
+        MountKind::Cgroup if !own.is_empty() => {
+            let message = format!("\"{}\" is left out: cgroups have the host's", own.join(","));
+            cx.warn(pointer, message);
+        }
+        MountKind::New { fstype, .. } if fstype == "overlay" => {}
+        _ => {
+            let too_long = |word: &&str| {
+                word.split_once('=').is_some_and(|(_, value)| value.len() > LONGEST_VALUE)
+            };
+            for word in own.into_iter().filter(too_long) {
+                let message = format!("a value may have {LONGEST_VALUE} bytes: \"{word}\"");
+                cx.fault(pointer, message);
+            }
+        }
     }
 }
 
@@ -165,7 +263,7 @@ pub fn portions(config: &Config) -> Vec<Range<usize>> {
     let mut portions = Vec::new();
     let (mut start, mut binds) = (0, 0);
     for (i, mount) in config.mounts.iter().enumerate() {
-        if matches!(mount.kind, MountKind::Bind { .. }) {
+        if matches!(mount.kind, MountKind::Bind { .. }) || mount.ids.is_some() {
             if binds == PORTION {
                 portions.push(start..i);
                 (start, binds) = (i, 0);
@@ -195,14 +293,47 @@ pub fn open_more(config: &Config, steps: &mut Steps, portion: Range<usize>) -> V
 fn open(config: &Config, steps: &mut Steps, portion: Range<usize>, reserved: &[Slot]) -> Vec<Slot> {
     let mut reserved = reserved.iter();
     let mut open = |mount: &Mount| {
-        let MountKind::Bind { source, recursive } = &mount.kind else { return Slot::NONE };
-        let what = source.display().to_string();
+        let what = match &mount.kind {
+            MountKind::Bind { source, .. } => source.display().to_string(),
+            MountKind::New { fstype, .. } if mount.ids.is_some() => format!("the new {fstype}"),
+            _ => return Slot::NONE,
+        };
         let into = reserved.next().copied().unwrap_or_else(|| steps.slot(what));
-        let pointer = format!("{}/source", mount.pointer);
-        steps.open_tree(&pointer, source.clone(), *recursive, into);
+        if let MountKind::Bind { source, recursive, follow } = &mount.kind {
+            let pointer = format!("{}/source", mount.pointer);
+            steps.open_source(&pointer, source.clone(), [*recursive, *follow], into);
+        } else if let MountKind::New { fstype, source } = &mount.kind {
+            let (data, mut attributes) = parameters(mount);
+            attributes &= if is_filled(mount) { !ATTR_RDONLY } else { !0 };
+            let (fstype, source) = (fstype.clone(), source.clone());
+            let task = Task::NewMount { fstype, source, data, attributes, into };
+            steps.runtime(mount.pointer.clone(), task);
+        }
+        if let Some(ids) = &mount.ids {
+            steps.runtime(mount.pointer.clone(), Task::MapIds { ids: ids.clone(), mount: into });
+        }
         into
     };
     config.mounts[portion].iter().map(&mut open).collect()
+}
+
+/// Init makes file systems that name files of the host before it enters the root, and attaches them
+/// in their turn; a slot for each mount.
+pub fn make_early(config: &Config, steps: &mut Steps) -> Vec<Slot> {
+    let mut make = |mount: &Mount| match &mount.kind {
+        MountKind::New { fstype, source } if mount.ids.is_none() && names_host(fstype, source) => {
+            let keep = steps.slot(format!("the new {fstype}"));
+            new(steps, mount, [fstype, source], keep, flag::DETACHED);
+            keep
+        }
+        _ => Slot::NONE,
+    };
+    config.mounts.iter().map(&mut make).collect()
+}
+
+/// Whether a file system lies in files of the host: on a device, or in other directories.
+fn names_host(fstype: &str, source: &str) -> bool {
+    fstype == "overlay" || source.starts_with('/')
 }
 
 /// Init mounts one. A mount that later steps need is kept in the slot returned: procfs and sysfs,
@@ -214,8 +345,10 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount, source: Slot) -
     let keep = (needed && mountable).then(|| steps.slot(format!("the mount {}", mount.target)));
     let slot = keep.unwrap_or(Slot::NONE);
     match &mount.kind {
-        MountKind::New { fstype, source } => new(steps, mount, [fstype, source], slot),
-        MountKind::Bind { .. } => bind(config, steps, mount, source, slot),
+        MountKind::New { fstype, source: name } if source == Slot::NONE => {
+            new(steps, mount, [fstype, name], slot, 0);
+        }
+        MountKind::New { .. } | MountKind::Bind { .. } => bind(config, steps, mount, source, slot),
         MountKind::Cgroup => cgroup_mounts::attach(config, steps, mount),
         MountKind::Remount => remount(steps, mount),
     }
@@ -228,16 +361,29 @@ fn is_late(mount: &Mount) -> bool {
     new && mount.target == "/dev" && mount.attributes.set & ATTR_RDONLY != 0
 }
 
-fn new(steps: &mut Steps, mount: &Mount, [fstype, source]: [&str; 2], keep: Slot) {
-    let pointer = &mount.pointer;
+/// Whether init writes to a new file system before it attaches it.
+fn is_filled(mount: &Mount) -> bool {
+    mount.flags & flag::COPY_UP != 0
+        || (mount.ids.is_some() && mount.flags & flag::INHERIT_MODE != 0)
+}
+
+/// Parameters and attributes of a new file system.
+fn parameters(mount: &Mount) -> (Vec<String>, u32) {
     let mut data = mount.data.clone();
     let mut attributes = mount.attributes.set | mount.attributes.set_all;
     if is_late(mount) {
         attributes &= !ATTR_RDONLY;
-    } else if mount.attributes.set & ATTR_RDONLY != 0 {
+    } else if mount.attributes.set & ATTR_RDONLY != 0 && !is_filled(mount) {
         // As mount(2) does: the file system itself is read-only too.
         data.insert(0, "ro".to_owned());
     }
+    (data, attributes)
+}
+
+fn new(steps: &mut Steps, mount: &Mount, [fstype, source]: [&str; 2], keep: Slot, detached: u32) {
+    let pointer = &mount.pointer;
+    let (data, attributes) = parameters(mount);
+    let server = server(steps, mount);
     let step = Step::Mount {
         fstype: steps.text(pointer, fstype),
         source: steps.text(pointer, source),
@@ -245,24 +391,46 @@ fn new(steps: &mut Steps, mount: &Mount, [fstype, source]: [&str; 2], keep: Slot
         data: steps.list(pointer, &data),
         attributes,
         propagation: propagation(steps, &mount.propagation),
-        flags: mount.flags,
+        flags: mount.flags | detached,
+        server,
         keep,
     };
     steps.init(pointer.clone(), step);
 }
 
+/// The slot of the caller's descriptor that serves a FUSE file system.
+fn server(steps: &mut Steps, mount: &Mount) -> Slot {
+    let Some(number) = mount.server else { return Slot::NONE };
+    if let Some(slot) = descriptors::slot(steps, number) {
+        return slot;
+    }
+    let message =
+        "descriptors of the caller are there only while a container is created".to_owned();
+    steps.faults.push(Fault { pointer: mount.pointer.clone(), message });
+    Slot::NONE
+}
+
+/// Attaches a tree that is there. A new file system has its attributes already, but for those that
+/// keep init from filling it.
 fn bind(config: &Config, steps: &mut Steps, mount: &Mount, tree: Slot, keep: Slot) {
+    let copied = matches!(mount.kind, MountKind::Bind { .. });
+    let attributes = if copied {
+        mount.attributes
+    } else {
+        let last = if is_filled(mount) { parameters(mount).1 & ATTR_RDONLY } else { 0 };
+        Attributes { set: last, ..Attributes::default() }
+    };
     let root_is_shared = config.rootfs.propagation.is_some_and(|p| p.kind == SHARED);
     let wants_shared = mount.propagation.iter().any(|p| p.kind == SHARED);
     let step = Step::Bind {
         tree,
         target: steps.text(&mount.pointer, &mount.target),
-        set: mount.attributes.set,
-        clear: mount.attributes.clear,
-        set_all: mount.attributes.set_all,
-        clear_all: mount.attributes.clear_all,
+        set: attributes.set,
+        clear: attributes.clear,
+        set_all: attributes.set_all,
+        clear_all: attributes.clear_all,
         // A peer of the host's mount stays one only if the configuration says so twice.
-        slave: !(root_is_shared && wants_shared),
+        slave: copied && !(root_is_shared && wants_shared),
         propagation: propagation(steps, &mount.propagation),
         flags: mount.flags,
         keep,
@@ -279,12 +447,13 @@ fn remount(steps: &mut Steps, mount: &Mount) {
         set_all: mount.attributes.set_all,
         clear_all: mount.attributes.clear_all,
         propagation: propagation(steps, &mount.propagation),
+        flags: mount.flags,
     };
     steps.init(mount.pointer.clone(), step);
 }
 
 /// Propagation types as init reads them: the high bit says "the whole tree".
-fn propagation(steps: &mut Steps, types: &[Propagation]) -> Numbers {
+pub fn propagation(steps: &mut Steps, types: &[Propagation]) -> Numbers {
     let word = |p: &Propagation| p.kind | u32::from(p.recursive) << 31;
     steps.numbers(&types.iter().map(word).collect::<Vec<_>>())
 }

@@ -31,9 +31,10 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Option<Mappings> 
     Some(Mappings { uid: uid.clone(), gid: gid.clone(), deny_setgroups })
 }
 
-fn check_list(cx: &mut Context<'_>, pointer: &str, list: &[IdMapping]) {
+/// A list of mappings: some, and each a range of ids that there can be.
+pub fn check_list(cx: &mut Context<'_>, pointer: &str, list: &[IdMapping]) {
     if list.is_empty() {
-        cx.fault(pointer, "a new user namespace needs a mapping");
+        cx.fault(pointer, "the list of mappings is missing");
     }
     for (i, mapping) in list.iter().enumerate() {
         let ends = |first: u32| first.checked_add(mapping.size).is_some();

@@ -142,6 +142,7 @@ fn looked_at(step: &Step) -> Option<Slot> {
         Step::WriteProc { procfs, .. } => Some(procfs),
         Step::Hook { state, .. } => Some(state),
         Step::NotifySocket { dir, .. } => Some(dir),
+        Step::Mount { server, .. } => Some(server),
         _ => None,
     }
     .filter(|slot| *slot != Slot::NONE)

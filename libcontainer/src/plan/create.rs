@@ -25,6 +25,7 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     create.isolate();
     create.set_up_namespaces();
     if create.roots_first() {
+        create.make_early();
         create.enter_root();
         create.enter_cgroups();
         create.enter_pid_namespace();
@@ -56,6 +57,8 @@ struct Create<'a> {
     cgroups_ready: bool,
     /// Whether init is in its cgroups, and in a cgroup namespace if it gets one.
     cgroups_entered: bool,
+    /// New file systems that were made before their turn to be attached.
+    early: Vec<Slot>,
     /// Mounts that later steps need, by their place.
     kept: Vec<(String, Slot)>,
     /// The notify socket, until whoever starts the container gets it.
@@ -102,6 +105,7 @@ impl<'a> Create<'a> {
             cgroups: (Slot::NONE, 0),
             cgroups_ready: false,
             cgroups_entered: false,
+            early: Vec::new(),
             kept: Vec::new(),
             notify_socket: Slot::NONE,
         }
@@ -184,6 +188,11 @@ impl<'a> Create<'a> {
         config.namespaces.joins(NEWPID).is_some() && config.hooks.create_container.is_empty()
     }
 
+    /// What names files of the host can be made only as long as they are in reach.
+    fn make_early(&mut self) {
+        self.early = mounts::make_early(self.config, &mut self.steps);
+    }
+
     fn enter_pid_namespace(&mut self) {
         namespaces::enter_pid(self.config, &mut self.steps, &self.opened.namespaces);
     }
@@ -202,6 +211,8 @@ impl<'a> Create<'a> {
                 if mount.kind == MountKind::Cgroup {
                     self.meet_cgroups();
                 }
+                let made = self.early.get(index).copied().unwrap_or(Slot::NONE);
+                let source = if made == Slot::NONE { source } else { made };
                 let kept = mounts::attach(self.config, &mut self.steps, mount, source);
                 self.kept.extend(kept.map(|slot| (mount.target.clone(), slot)));
             }

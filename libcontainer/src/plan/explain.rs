@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use libcontainer_init::step::{Step, flag};
-use libcontainer_init::sys::mount;
 use libcontainer_init::wire::{List, PlanBytes, Slot, Str};
 use serde_json::{Value, json};
 
 use super::Plan;
+use super::mount_words::{changes, flagged, ids, propagation_name};
 use crate::features::{capabilities, limits, namespaces, scheduler};
 use crate::steps::{Action, Entry};
 use crate::task::Task;
@@ -111,9 +111,16 @@ impl<'a> Words<'a> {
     fn new(plan: &'a Plan) -> Self {
         let mut slots = BTreeMap::new();
         for (_, _, entry) in plan.numbered() {
-            if let Action::Runtime(Task::OpenTree { path, into, .. }) = &entry.action {
-                slots.entry(*into).or_insert_with(|| path.display().to_string());
-            }
+            let (into, what) = match &entry.action {
+                Action::Runtime(Task::OpenTree { path, into, .. }) => {
+                    (*into, path.display().to_string())
+                }
+                Action::Runtime(Task::NewMount { fstype, into, .. }) => {
+                    (*into, format!("the new {fstype}"))
+                }
+                _ => continue,
+            };
+            slots.entry(into).or_insert(what);
         }
         let mut words =
             Self { plan, bytes: PlanBytes::new(&plan.bytes), slots, kept: BTreeMap::new() };
@@ -121,6 +128,12 @@ impl<'a> Words<'a> {
             match entry.action {
                 Action::Init(Step::OpenTree { path, into, .. }) => {
                     words.slots.insert(into, words.str(path));
+                }
+                Action::Init(Step::Mount { fstype, flags, keep, .. })
+                    if flags & flag::DETACHED != 0 =>
+                {
+                    let what = format!("the new {}", words.str(fstype));
+                    words.slots.insert(keep, what);
                 }
                 Action::Init(
                     Step::Mount { target, keep, .. } | Step::Bind { target, keep, .. },
@@ -176,6 +189,14 @@ impl<'a> Words<'a> {
             Task::OpenTree { path, recursive, .. } => {
                 let tree = if *recursive { " and the mounts below" } else { "" };
                 format!("copy the mount {}{tree}", path.display())
+            }
+            Task::NewMount { fstype, data, attributes, .. } => {
+                let changes = changes([*attributes, 0, 0, 0]);
+                format!("make a new {fstype}{changes}{}", with(data))
+            }
+            Task::MapIds { ids: mapped, mount } => {
+                let mount = self.slots.get(mount).map_or("a mount", String::as_str);
+                format!("map the ids of {mount} {}", ids(mapped))
             }
             Task::OpenProcfs { .. } => "open the host's procfs".to_owned(),
             Task::OpenNamespace { namespace, .. } => {
@@ -261,14 +282,15 @@ impl<'a> Words<'a> {
                 format!("copy the mount {}{tree}", self.str(path))
             }
             Step::Mount { .. } => self.mount(step),
-            Step::Bind { tree, target, set, clear, set_all, clear_all, .. } => {
+            Step::Bind { tree, target, set, clear, set_all, clear_all, flags, .. } => {
                 let source = self.slots.get(&tree).map_or("a mount", String::as_str);
-                let changes = changes([set, clear, set_all, clear_all]);
+                let changes = changes([set, clear, set_all, clear_all]) + flagged(flags);
                 format!("bind {source} to {}{changes}", self.str(target))
             }
-            Step::Remount { target, data, set, clear, set_all, clear_all, .. } => {
+            Step::Remount { target, data, set, clear, set_all, clear_all, flags, .. } => {
                 let changes = changes([set, clear, set_all, clear_all]);
-                format!("remount {}{changes}{}", self.str(target), self.parameters(data))
+                let parameters = self.parameters(data) + flagged(flags);
+                format!("remount {}{changes}{parameters}", self.str(target))
             }
             Step::Unmount { target } => format!("unmount {}", self.str(target)),
             Step::NotifySocket { dir, name, .. } => {
@@ -373,13 +395,13 @@ impl<'a> Words<'a> {
         let Step::Mount { fstype, target, data, attributes, flags, .. } = *step else {
             return String::new();
         };
-        let mut text = format!("mount {} on {}", self.str(fstype), self.str(target));
+        let mut text = if flags & flag::DETACHED != 0 {
+            format!("make a new {}", self.str(fstype))
+        } else {
+            format!("mount {} on {}", self.str(fstype), self.str(target))
+        };
         text += &changes([attributes, 0, 0, 0]);
-        text += &self.parameters(data);
-        if flags & flag::COPY_UP != 0 {
-            text += ", starting with what is there";
-        }
-        text
+        text + &self.parameters(data) + flagged(flags)
     }
 
     /// A path that counts from a kept mount.
@@ -388,11 +410,7 @@ impl<'a> Words<'a> {
     }
 
     fn parameters(&self, data: List) -> String {
-        if data.count == 0 {
-            String::new()
-        } else {
-            format!(" with {}", self.items(data).join(","))
-        }
+        with(&self.items(data))
     }
 
     fn str(&self, text: Str) -> String {
@@ -406,6 +424,11 @@ impl<'a> Words<'a> {
     }
 }
 
+/// Parameters of a file system, if there are any.
+fn with(parameters: &[String]) -> String {
+    if parameters.is_empty() { String::new() } else { format!(" with {}", parameters.join(",")) }
+}
+
 /// Names of kinds of namespaces after a word, `the pid and network namespaces`.
 fn kinds(before: &str, kinds: u32) -> String {
     let names: Vec<&str> = namespaces::KINDS
@@ -417,44 +440,6 @@ fn kinds(before: &str, kinds: u32) -> String {
         [] => String::new(),
         [one] => format!("{before}{one} namespace"),
         [most @ .., last] => format!("{before}{} and {last} namespaces", most.join(", ")),
-    }
-}
-
-/// Changes of mount attributes, as mount options.
-fn changes([set, clear, set_all, clear_all]: [u32; 4]) -> String {
-    const NAMES: [(u32, &str, &str); 8] = [
-        (mount::ATTR_RDONLY, "ro", "rw"),
-        (mount::ATTR_NOSUID, "nosuid", "suid"),
-        (mount::ATTR_NODEV, "nodev", "dev"),
-        (mount::ATTR_NOEXEC, "noexec", "exec"),
-        (mount::ATTR_NOATIME, "noatime", ""),
-        (mount::ATTR_STRICTATIME, "strictatime", ""),
-        (mount::ATTR_NODIRATIME, "nodiratime", "diratime"),
-        (mount::ATTR_NOSYMFOLLOW, "nosymfollow", "symfollow"),
-    ];
-    let mut words = Vec::new();
-    for (prefix, set, clear) in [("", set, clear), ("r", set_all, clear_all)] {
-        for (bit, on, off) in NAMES {
-            if set & bit != 0 {
-                words.push(format!("{prefix}{on}"));
-            } else if clear & bit != 0 && !off.is_empty() {
-                words.push(format!("{prefix}{off}"));
-            }
-        }
-        let times = mount::ATTR_NOATIME | mount::ATTR_STRICTATIME;
-        if clear & mount::ATTR_ATIME != 0 && set & times == 0 {
-            words.push(format!("{prefix}relatime"));
-        }
-    }
-    if words.is_empty() { String::new() } else { format!(" {}", words.join(",")) }
-}
-
-fn propagation_name(kind: u32) -> &'static str {
-    match kind {
-        mount::SHARED => "shared",
-        mount::SLAVE => "a slave",
-        mount::UNBINDABLE => "unbindable",
-        _ => "private",
     }
 }
 

@@ -8,6 +8,7 @@ mod check;
 mod create;
 mod exec;
 pub(crate) mod explain;
+pub(crate) mod mount_words;
 mod mounts;
 
 use libcontainer_init::step::Step;
@@ -112,9 +113,9 @@ impl Plan {
         host: &Host,
         choreography: fn(&Config, &Host) -> Steps,
     ) -> Result<Self> {
-        let Checked { config, warnings } =
+        let Checked { config, faults, warnings } =
             features::check(bundle.spec(), bundle.path(), id, options, host);
-        let config = config.map_err(Error::config)?;
+        let config = config.ok_or_else(|| Error::config(faults))?;
         if options.strict {
             refuse_tolerated(bundle, &warnings)?;
         }
@@ -129,18 +130,18 @@ impl Plan {
         options: &Options,
         host: &Host,
     ) -> Judged {
-        let Checked { config, warnings } =
+        let Checked { config, faults, warnings } =
             features::check(bundle.spec(), bundle.path(), id, options, host);
-        let plan = config.and_then(|config| {
-            let assembled = Self::assemble(config, warnings.clone(), host, create::plan);
-            assembled.map_err(|error| match error.faults() {
-                [] => vec![Fault { pointer: String::new(), message: error.to_string() }],
-                faults => faults.to_vec(),
-            })
-        });
-        match plan {
-            Ok(plan) => Judged { plan: Some(plan), faults: Vec::new(), warnings },
-            Err(faults) => Judged { plan: None, faults, warnings },
+        let Some(config) = config else { return Judged { plan: None, faults, warnings } };
+        match Self::assemble(config, warnings.clone(), host, create::plan) {
+            Ok(plan) => Judged { plan: Some(plan), faults, warnings },
+            Err(error) => {
+                let faults = match error.faults() {
+                    [] => vec![Fault { pointer: String::new(), message: error.to_string() }],
+                    faults => faults.to_vec(),
+                };
+                Judged { plan: None, faults, warnings }
+            }
         }
     }
 
@@ -271,6 +272,14 @@ fn init_step(entry: &Entry) -> Option<Step> {
         Action::Init(step) => Some(step),
         Action::Runtime(_) => None,
     }
+}
+
+/// The plan of an init that does nothing but wait until it is told to end.
+pub(crate) fn waiting() -> Result<Vec<u8>> {
+    let mut steps = Steps::new(true);
+    steps.init("", Step::Await { first: Slot(0), count: 0 });
+    steps.init("", Step::Finish {});
+    encode(&meet(steps.phases), &steps.arena)
 }
 
 /// Init's column as bytes, see [`libcontainer_init::wire`].

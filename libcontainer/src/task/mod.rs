@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use libcontainer_init::sys::scheduler::Attributes;
 use libcontainer_init::wire::Slot;
 
-use crate::config::{IoPriority, Joined, Mappings};
+use crate::config::{IoPriority, Joined, Mappings, MountIds};
 use crate::spec::Hook;
 
 /// What the thread that starts init takes on first: init and all that comes of it begin with it,
@@ -48,8 +48,30 @@ pub enum Task {
         path: PathBuf,
         /// With all mounts below.
         recursive: bool,
+        /// Whether a symbolic link at the end of the path is followed.
+        follow: bool,
         /// For init.
         into: Slot,
+    },
+    /// Makes a new file system, attached nowhere.
+    NewMount {
+        /// Its type.
+        fstype: String,
+        /// What it calls its source.
+        source: String,
+        /// Parameters: `key=value` and flags.
+        data: Vec<String>,
+        /// Attributes of the mount.
+        attributes: u32,
+        /// For init.
+        into: Slot,
+    },
+    /// Shows the files of a mount that an earlier task put into a slot with other ids.
+    MapIds {
+        /// Which ids.
+        ids: MountIds,
+        /// The mount.
+        mount: Slot,
     },
     /// Opens the host's procfs.
     OpenProcfs {
@@ -181,6 +203,8 @@ impl Task {
             Self::Record => "Record",
             Self::OpenRootfs { .. } => "OpenRootfs",
             Self::OpenTree { .. } => "OpenTree",
+            Self::NewMount { .. } => "NewMount",
+            Self::MapIds { .. } => "MapIds",
             Self::OpenProcfs { .. } => "OpenProcfs",
             Self::OpenNamespace { .. } => "OpenNamespace",
             Self::OpenContainer { .. } => "OpenContainer",
@@ -213,6 +237,7 @@ impl Task {
         match self {
             Self::OpenRootfs { into, .. }
             | Self::OpenTree { into, .. }
+            | Self::NewMount { into, .. }
             | Self::OpenProcfs { into }
             | Self::OpenNamespace { into, .. }
             | Self::TimeOffsets { into, .. }

@@ -4,8 +4,8 @@
 use std::fs;
 
 use libcontainer::spec::{
-    CpuAffinity, Landlock, LandlockRules, LandlockRuleset, MemoryPolicy, PathBeneath, Seccomp,
-    Syscall, TimeOffset,
+    CpuAffinity, IdMapping, Landlock, LandlockRules, LandlockRuleset, MemoryPolicy, Mount,
+    PathBeneath, Seccomp, Syscall, TimeOffset,
 };
 use libcontainer::{Attachments, Host, Options};
 
@@ -76,6 +76,39 @@ pub(crate) fn a_mount_that_is_added_can_be_removed(scene: &Scene) -> Steps {
     made.remove_mount(scene, &more);
     assert_eq!(fs::read_to_string(&table).unwrap(), before);
     made.end()
+}
+
+pub(crate) fn mounts_of_all_sorts_are_made_ready_on_the_host(scene: &Scene) -> Steps {
+    let guest = sleeping(scene);
+    let outside = scene.write("outside/file", "of the host\n");
+    std::os::unix::fs::symlink("file", outside.with_file_name("link")).unwrap();
+    let link = scene.text_path("outside/link");
+    let mapping = vec![IdMapping { container_id: 0, host_id: 1000, size: 10 }];
+    let mapped = |mount: Mount| Mount {
+        uid_mappings: mapping.clone(),
+        gid_mappings: mapping.clone(),
+        ..mount
+    };
+    let mut spec = scene.spec(
+        "stat -c %u /mapped/file /new; readlink /copied; readlink /bound; cat /merged/file; \
+         grep -c ' /bound ' /proc/self/mountinfo",
+    );
+    scene.write("more/file", "covered\n");
+    let layers = format!("lowerdir={}:{}", scene.text_path("outside"), scene.text_path("more"));
+    spec.mounts.extend([
+        mapped(mount("bind", &scene.text_path("outside"), "/mapped", &["bind", "idmap"])),
+        mapped(mount("tmpfs", "tmpfs", "/new", &["idmap", "iversion"])),
+        mount("bind", &link, "/copied", &["bind", "copy-symlink"]),
+        mount("bind", &link, "/bound", &["bind", "src-nofollow", "dest-nofollow"]),
+        mount("overlay", "overlay", "/merged", &[&layers]),
+    ]);
+    // What names the host is made before the root is entered, which happens early then.
+    let pid = guest.container.pid().unwrap();
+    namespace(&mut spec, "pid", Some(format!("/proc/{pid}/ns/pid")));
+    let mut done = scene.run(&spec);
+    assert_eq!(done.output, "1000\n1000\nfile\nfile\nof the host\n1\n");
+    done.steps.extend(guest.end());
+    done.steps
 }
 
 pub(crate) fn a_filter_of_system_calls_is_there(scene: &Scene) -> Steps {

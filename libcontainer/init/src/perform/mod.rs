@@ -72,15 +72,27 @@ struct Detail {
 impl Detail {
     /// Replaces the text, by as much of another as there is room for.
     fn set(&mut self, text: &[u8]) {
-        self.len = text.len().min(DETAIL);
-        for (place, byte) in self.text.iter_mut().zip(text) {
+        self.len = 0;
+        self.push(text);
+    }
+
+    /// Appends bytes, as many as there is room for.
+    fn push(&mut self, bytes: &[u8]) {
+        for (place, byte) in self.text.iter_mut().skip(self.len).zip(bytes) {
             *place = *byte;
+            self.len += 1;
         }
     }
 
-    /// Replaces the text by what can be read from a descriptor.
-    fn read_from(&mut self, fd: i32) {
-        self.len = file::read(fd, &mut self.text).unwrap_or(0);
+    /// Appends what the kernel has to say of a file system, a message with each read(2), fsopen(2).
+    fn push_log(&mut self, context: i32) {
+        while let Some(room) = self.text.get_mut(self.len..).filter(|room| !room.is_empty()) {
+            match file::read(context, room) {
+                Ok(len) if len > 0 => self.len += len,
+                _ => return,
+            }
+            self.push(b"\n");
+        }
     }
 }
 
@@ -156,7 +168,9 @@ impl Init {
                 self.attach_root(tree, path, propagation)
             }
             Step::UseRoot { dir } => self.use_root(dir),
-            Step::OpenTree { path, recursive, into } => self.open_tree(path, recursive, into),
+            Step::OpenTree { path, recursive, follow, into } => {
+                self.open_tree(path, recursive, follow, into)
+            }
             Step::Mount { .. } => self.mount(step),
             Step::Bind { .. } => self.bind(step),
             Step::Remount { .. } => self.remount(step),

@@ -10,9 +10,9 @@ use super::{Done, Init};
 use crate::message::{Cause, Refusal};
 use crate::step::{Step, flag};
 use crate::sys::mount::{self, Change};
-use crate::sys::path::{self, FileSystem, O_DIRECTORY, O_PATH, Resolve};
-use crate::sys::{Fd, file};
-use crate::wire::{Numbers, Slot, Str};
+use crate::sys::path::{self, AT_FDCWD, FileSystem, O_DIRECTORY, O_PATH, Resolve};
+use crate::sys::{Errno, Fd, file};
+use crate::wire::{List, Numbers, Slot, Str};
 
 /// What masks files and directories, made with the first mask and copied for the others: one
 /// superblock serves them all.
@@ -24,34 +24,79 @@ pub(super) struct Masks {
 
 impl Init {
     pub(super) fn mount(&mut self, step: &Step) -> Done {
-        let Step::Mount { fstype, source, target, data, attributes, propagation, flags, keep } =
-            *step
-        else {
+        let Step::Mount { target, attributes, propagation, flags, keep, .. } = *step else {
             return Err(Cause::Refused(Refusal::BadPlan));
         };
+        if flags & flag::DETACHED != 0 {
+            let tree = self.new_file_system(step, None)?;
+            return self.keep(keep, tree);
+        }
         let target = self.mount_point(target, Leaf::Dir, flags)?;
+        let tree = self.new_file_system(step, Some(&target))?;
+        if flags & flag::COPY_UP != 0 {
+            super::copy_up::copy(target.raw(), tree.raw())?;
+            apply(&tree, &Change { set: attributes & mount::ATTR_RDONLY, ..Default::default() })?;
+        }
+        self.place(tree, &target, propagation, flags, keep)
+    }
+
+    /// Attaches a tree that is complete, and keeps its descriptor if it is needed.
+    fn place(
+        &mut self,
+        tree: Fd,
+        target: &Fd,
+        propagation: Numbers,
+        flags: u32,
+        keep: Slot,
+    ) -> Done {
+        mount::attach(tree.raw(), target.raw())?;
+        count_changes(&tree, flags)?;
+        self.propagate(&tree, propagation)?;
+        self.keep(keep, tree)
+    }
+
+    /// The mount, attached nowhere.
+    fn new_file_system(&mut self, step: &Step, target: Option<&Fd>) -> Done<Fd> {
+        let Step::Mount { fstype, source, data, attributes, flags, server, .. } = *step else {
+            return Err(Cause::Refused(Refusal::BadPlan));
+        };
         let context = mount::open_context(self.str(fstype)?)?;
         let created: Done<Fd> = (|| {
             mount::configure(context.raw(), c"source", Some(self.str(source)?))?;
-            for i in 0..data.count {
-                configure(context.raw(), self.item(data, i)?)?;
+            if server != Slot::NONE {
+                let number = decimal(self.look(server)?)?;
+                mount::configure(context.raw(), c"fd", Some(number.as_c_str()))?;
             }
-            if flags & flag::INHERIT_MODE != 0 {
-                configure(context.raw(), mode_of(&target)?.as_c_str())?;
+            self.parameters(&context, data)?;
+            if let Some(target) = target.filter(|_| flags & flag::INHERIT_MODE != 0) {
+                configure(context.raw(), mode_of(target)?.as_c_str())?;
             }
+            // What is to be filled becomes read-only when it is.
+            let not_yet = if flags & flag::COPY_UP != 0 { mount::ATTR_RDONLY } else { 0 };
+            let attributes = attributes & !not_yet;
             Ok(mount::create(context.raw(), attributes)?)
         })();
         if created.is_err() {
             // The kernel says in words which parameter it did not like.
-            self.detail.read_from(context.raw());
+            self.detail.push_log(context.raw());
         }
-        let tree = created?;
-        if flags & flag::COPY_UP != 0 {
-            super::copy_up::copy(target.raw(), tree.raw())?;
+        created
+    }
+
+    /// Sets parameters of a file system; the detail of a fault names the one that is refused.
+    fn parameters(&mut self, context: &Fd, data: List) -> Done {
+        for i in 0..data.count {
+            let parameter = self.item(data, i)?;
+            if let Err(cause) = configure(context.raw(), parameter) {
+                let words = parameter.to_bytes();
+                self.detail.push(b"o ");
+                // Its beginning names it, and leaves room for what the kernel says.
+                self.detail.push(words.get(..200).unwrap_or(words));
+                self.detail.push(b"\n");
+                return Err(cause);
+            }
         }
-        mount::attach(tree.raw(), target.raw())?;
-        self.propagate(&tree, propagation)?;
-        self.keep(keep, tree)
+        Ok(())
     }
 
     pub(super) fn bind(&mut self, step: &Step) -> Done {
@@ -79,38 +124,81 @@ impl Init {
                 return Err(Cause::Refused(Refusal::OnProc));
             }
         }
+        if status.is_symlink() && flags & flag::COPY_LINK != 0 {
+            return self.copy_link(&tree, target);
+        }
         let leaf = if status.is_dir() { Leaf::Dir } else { Leaf::File };
         let target = self.mount_point(target, leaf, flags)?;
         let slave = if slave { mount::SLAVE } else { 0 };
         apply(&tree, &Change { propagation: slave, recursive: true, ..Default::default() })?;
-        apply(&tree, &Change { set: set_all, clear: clear_all, propagation: 0, recursive: true })?;
-        apply(&tree, &Change { set, clear, propagation: 0, recursive: false })?;
-        mount::attach(tree.raw(), target.raw())?;
-        self.propagate(&tree, propagation)?;
-        self.keep(keep, tree)
+        if flags & flag::INHERIT_MODE != 0 {
+            let root = path::open(tree.raw(), c".", O_DIRECTORY, 0, Resolve::Beneath)?;
+            path::set_mode(root.raw(), file::status(target.raw())?.mode & PERMISSIONS)?;
+        }
+        if flags & flag::COPY_UP != 0 {
+            super::copy_up::copy(target.raw(), tree.raw())?;
+        }
+        self.change(&tree, [set, clear], [set_all, clear_all])?;
+        self.place(tree, &target, propagation, flags, keep)
+    }
+
+    /// A link like the one that a tree consists of.
+    fn copy_link(&self, tree: &Fd, target: Str) -> Done {
+        let (mut content, mut there) = ([0; 4097], [0; 4097]);
+        path::read_link(tree.raw(), c"", &mut content[..4096])?;
+        let (dir, name) = target::make_parent(self.root()?, self.str(target)?)?;
+        let link = CStr::from_bytes_until_nul(&content).unwrap_or_default();
+        match path::make_link(link, dir.raw(), name.as_c_str()) {
+            Err(failure) if failure.is(Errno::EEXIST) => {}
+            result => return Ok(result?),
+        }
+        match path::read_link(dir.raw(), name.as_c_str(), &mut there[..4096]) {
+            Ok(_) if there == content => Ok(()),
+            Err(failure) if !failure.is(Errno::EINVAL) => Err(failure.into()),
+            _ => Err(Cause::Refused(Refusal::OtherFile)),
+        }
+    }
+
+    /// Changes the attributes of a whole tree, and then of its topmost mount. Where the kernel
+    /// forbids it, the detail of the fault says with which attributes that one is locked.
+    fn change(
+        &mut self,
+        tree: &Fd,
+        [set, clear]: [u32; 2],
+        [set_all, clear_all]: [u32; 2],
+    ) -> Done {
+        let changed = apply(
+            tree,
+            &Change { set: set_all, clear: clear_all, propagation: 0, recursive: true },
+        )
+        .and_then(|()| apply(tree, &Change { set, clear, propagation: 0, recursive: false }));
+        if let Err(Cause::Call(failure)) = changed
+            && failure.is(Errno::EPERM)
+        {
+            let has = mount::attributes(tree.raw())?;
+            self.detail.push(&has.to_ne_bytes());
+        }
+        changed
     }
 
     pub(super) fn remount(&mut self, step: &Step) -> Done {
-        let Step::Remount { target, data, set, clear, set_all, clear_all, propagation } = *step
+        let Step::Remount { target, data, set, clear, set_all, clear_all, propagation, flags } =
+            *step
         else {
             return Err(Cause::Refused(Refusal::BadPlan));
         };
         let mounted = target::open(self.root()?, self.str(target)?, Resolve::InRoot)?;
+        count_changes(&mounted, flags)?;
         if data.count > 0 {
             let context = mount::pick_context(mounted.raw())?;
-            let changed =
-                (0..data.count).try_for_each(|i| configure(context.raw(), self.item(data, i)?));
+            let changed = self.parameters(&context, data);
             let changed = changed.and_then(|()| Ok(mount::reconfigure(context.raw())?));
             if changed.is_err() {
-                self.detail.read_from(context.raw());
+                self.detail.push_log(context.raw());
             }
             changed?;
         }
-        apply(
-            &mounted,
-            &Change { set: set_all, clear: clear_all, propagation: 0, recursive: true },
-        )?;
-        apply(&mounted, &Change { set, clear, propagation: 0, recursive: false })?;
+        self.change(&mounted, [set, clear], [set_all, clear_all])?;
         self.propagate(&mounted, propagation)
     }
 
@@ -133,7 +221,12 @@ impl Init {
     fn mount_point(&self, target: Str, leaf: Leaf, flags: u32) -> Done<Fd> {
         let plain = flags & flag::PLAIN != 0;
         let resolve = if plain { Resolve::InRootNoLinks } else { Resolve::InRoot };
-        let target = target::make(self.root()?, self.str(target)?, leaf, resolve)?;
+        let (root, path) = (self.root()?, self.str(target)?);
+        let target = if flags & flag::ON_LINK != 0 && !plain {
+            target::make_unfollowed(root, path, leaf)?
+        } else {
+            target::make(root, path, leaf, resolve)?
+        };
         if flags & flag::ON_PROC == 0 && path::file_system(target.raw())? == FileSystem::PROC {
             return Err(Cause::Refused(Refusal::OnProc));
         }
@@ -194,6 +287,17 @@ impl Init {
     }
 }
 
+/// What only mount(2) can change, and only of what is attached: by way of the working directory,
+/// as it takes no descriptor.
+fn count_changes(mounted: &Fd, flags: u32) -> Done {
+    if flags & (flag::COUNT_CHANGES | flag::NO_COUNT) == 0 {
+        return Ok(());
+    }
+    path::enter_dir(mounted.raw())?;
+    let has = |flag| flags & flag != 0;
+    Ok(mount::count_changes(has(flag::COUNT_CHANGES), has(flag::LAZYTIME))?)
+}
+
 fn apply(tree: &Fd, change: &Change) -> Done {
     if change.is_empty() {
         return Ok(());
@@ -201,7 +305,8 @@ fn apply(tree: &Fd, change: &Change) -> Done {
     Ok(mount::change(tree.raw(), change)?)
 }
 
-/// fsconfig with a parameter written as `key=value`, or as a flag.
+/// fsconfig with a parameter written as `key=value`, or as a flag. A value that is too long is the
+/// directory of a layer, which an overlay opens at once: then it is the working directory.
 fn configure(context: i32, parameter: &CStr) -> Done {
     let bytes = parameter.to_bytes_with_nul();
     let Some(split) = bytes.iter().position(|b| *b == b'=') else {
@@ -209,15 +314,34 @@ fn configure(context: i32, parameter: &CStr) -> Done {
     };
     let key = target::Path::new(bytes.get(..split).unwrap_or_default())?;
     let value = CStr::from_bytes_until_nul(bytes.get(split + 1..).unwrap_or_default());
-    Ok(mount::configure(context, key.as_c_str(), Some(value.unwrap_or_default()))?)
+    let value = value.unwrap_or_default();
+    if value.count_bytes() > mount::LONGEST_VALUE {
+        let flags = O_PATH | O_DIRECTORY;
+        let dir = path::open(AT_FDCWD, value, flags, 0, Resolve::Anywhere)?;
+        path::enter_dir(dir.raw())?;
+        return Ok(mount::configure(context, key.as_c_str(), Some(c"."))?);
+    }
+    Ok(mount::configure(context, key.as_c_str(), Some(value))?)
 }
+
+/// The permission bits of a mode.
+const PERMISSIONS: u32 = 0o7777;
 
 /// `mode=` with the permissions of a directory, in octal digits.
 fn mode_of(directory: &Fd) -> Done<target::Path> {
-    let mode = file::status(directory.raw())?.mode & 0o7777;
+    let mode = file::status(directory.raw())?.mode & PERMISSIONS;
     let digits = [9, 6, 3, 0].map(|shift| b'0' + (mode >> shift & 7) as u8);
     let mut text = target::Path::new(b"mode=")?;
     text.push(&digits)?;
+    Ok(text)
+}
+
+/// The number of a descriptor, in decimal digits.
+fn decimal(number: i32) -> Done<target::Path> {
+    let mut text = target::Path::new(b"")?;
+    for power in (0..=number.max(1).ilog10()).rev() {
+        text.push(&[b'0' + (number / 10_i32.pow(power) % 10) as u8])?;
+    }
     Ok(text)
 }
 

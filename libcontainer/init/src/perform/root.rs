@@ -129,8 +129,14 @@ fn host_filesystem(line: &[u8]) -> Option<&[u8]> {
 
 /// Opens a tree for an init that stands in for a runtime without the privilege to do so.
 impl Init {
-    pub(super) fn open_tree(&mut self, path: Str, recursive: bool, into: Slot) -> Done {
-        let tree: Fd = mount::clone_tree(AT_FDCWD, self.str(path)?, recursive, true)?;
+    pub(super) fn open_tree(
+        &mut self,
+        path: Str,
+        recursive: bool,
+        follow: bool,
+        into: Slot,
+    ) -> Done {
+        let tree: Fd = mount::clone_tree(AT_FDCWD, self.str(path)?, recursive, follow)?;
         self.keep(into, tree)
     }
 }

@@ -121,6 +121,19 @@ pub(super) fn make(root: i32, path: &CStr, leaf: Leaf, resolve: Resolve) -> Done
     Err(Cause::Refused(Refusal::TooManyLinks))
 }
 
+/// As [`make`], but a symbolic link at the end of the path is opened itself.
+pub(super) fn make_unfollowed(root: i32, path: &CStr, leaf: Leaf) -> Done<Fd> {
+    let (dir, name) = make_parent(root, path)?;
+    let flags = O_PATH | O_NOFOLLOW;
+    let open = || path::open(dir.raw(), name.as_c_str(), flags, 0, Resolve::BeneathMounts);
+    match open() {
+        Err(failure) if failure.is(Errno::ENOENT) => {}
+        result => return Ok(result?),
+    }
+    make_one(dir.raw(), name.as_c_str(), leaf)?;
+    Ok(open()?)
+}
+
 /// Opens the directory that is to hold the last component of a path, making it where missing, and
 /// returns it with that component.
 pub(super) fn make_parent(root: i32, path: &CStr) -> Done<(Fd, Path)> {

@@ -1,5 +1,6 @@
 //! Mounts by descriptor: fsopen(2), fsmount(2), open_tree(2), mount_setattr(2), move_mount(2),
-//! pivot_root(2), umount2(2). Linux 5.12 and later.
+//! pivot_root(2), umount2(2), and mount(2) for the one flag that nothing else sets. Linux 5.12 and
+//! later.
 
 use core::ffi::CStr;
 
@@ -73,27 +74,105 @@ pub fn clone_tree(dir: i32, path: &CStr, recursive: bool, follow: bool) -> Resul
     unsafe { raw::call(Nr::OpenTree, args) }.map(Fd::new)
 }
 
+/// struct mount_attr.
+#[repr(C)]
+struct Attr {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
 /// mount_setattr(2) of the mount behind a descriptor.
 pub fn change(fd: i32, change: &Change) -> Result<()> {
-    /// struct mount_attr.
-    #[repr(C)]
-    struct Attr {
-        set: u64,
-        clear: u64,
-        propagation: u64,
-        userns_fd: u64,
-    }
     let attr = Attr {
         set: u64::from(change.set),
         clear: u64::from(change.clear),
         propagation: u64::from(change.propagation),
         userns_fd: 0,
     };
-    let flags = AT_EMPTY_PATH | if change.recursive { AT_RECURSIVE } else { 0 };
-    let (empty, attr) = (address(c"".as_ptr()), &raw const attr);
-    let args = [fd as usize, empty, flags, address(attr), size_of::<Attr>(), 0];
+    set_attributes(fd, &attr, change.recursive)
+}
+
+/// mount_setattr(2) MOUNT_ATTR_IDMAP: the files of a mount that is attached nowhere are shown with
+/// the ids that a user namespace makes of theirs.
+pub fn map_ids(fd: i32, userns: i32, recursive: bool) -> Result<()> {
+    const ATTR_IDMAP: u64 = 0x10_0000;
+    let attr = Attr { set: ATTR_IDMAP, clear: 0, propagation: 0, userns_fd: userns as u64 };
+    set_attributes(fd, &attr, recursive)
+}
+
+fn set_attributes(fd: i32, attr: &Attr, recursive: bool) -> Result<()> {
+    let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
+    let empty = address(c"".as_ptr());
+    let args = [fd as usize, empty, flags, address(&raw const *attr), size_of::<Attr>(), 0];
     // SAFETY: see the module `sys`.
     unsafe { raw::call(Nr::MountSetattr, args) }.map(drop)
+}
+
+/// fstatfs(2): the attributes that a mount has. Those of its superblock count too.
+pub fn attributes(fd: i32) -> Result<u32> {
+    let flags = status_flags(fd)?;
+    let has = |flag: usize, attribute: u32| if flags & flag != 0 { attribute } else { 0 };
+    Ok(has(ST_RDONLY, ATTR_RDONLY)
+        | has(ST_NOSUID, ATTR_NOSUID)
+        | has(ST_NODEV, ATTR_NODEV)
+        | has(ST_NOEXEC, ATTR_NOEXEC)
+        | has(ST_NOATIME, ATTR_NOATIME)
+        | if flags & (ST_NOATIME | ST_RELATIME) == 0 { ATTR_STRICTATIME } else { 0 }
+        | has(ST_NODIRATIME, ATTR_NODIRATIME)
+        | has(ST_NOSYMFOLLOW, ATTR_NOSYMFOLLOW))
+}
+
+/// Flags of statfs(2), which but for the last two are those of mount(2).
+const ST_RDONLY: usize = 1;
+const ST_NOSUID: usize = 2;
+const ST_NODEV: usize = 4;
+const ST_NOEXEC: usize = 8;
+const ST_SYNCHRONOUS: usize = 16;
+const ST_MANDLOCK: usize = 64;
+const ST_NOATIME: usize = 1024;
+const ST_NODIRATIME: usize = 2048;
+const ST_RELATIME: usize = 4096;
+const ST_NOSYMFOLLOW: usize = 8192;
+
+fn status_flags(fd: i32) -> Result<usize> {
+    const FLAGS: usize = 10;
+    Ok(super::path::statfs(fd)?[FLAGS] as usize)
+}
+
+/// mount(2) MS_REMOUNT of the mount that the working directory is the root of: its superblock gets
+/// or loses SB_I_VERSION, which fsconfig(2) does not know. Everything that statfs(2) tells stays as
+/// it is. It does not tell SB_LAZYTIME, which the superblock gets or loses likewise.
+pub fn count_changes(count: bool, lazytime: bool) -> Result<()> {
+    const MS_REMOUNT: usize = 32;
+    const MS_NOSYMFOLLOW: usize = 256;
+    const MS_RELATIME: usize = 1 << 21;
+    const MS_I_VERSION: usize = 1 << 23;
+    const MS_STRICTATIME: usize = 1 << 24;
+    const MS_LAZYTIME: usize = 1 << 25;
+    const SAME: usize = ST_RDONLY
+        | ST_NOSUID
+        | ST_NODEV
+        | ST_NOEXEC
+        | ST_SYNCHRONOUS
+        | ST_MANDLOCK
+        | ST_NOATIME
+        | ST_NODIRATIME;
+    let flags = super::path::O_PATH | super::path::O_DIRECTORY;
+    let here = super::path::open(AT_FDCWD, c".", flags, 0, super::path::Resolve::Anywhere)?;
+    let has = status_flags(here.raw())?;
+    let mut flags = MS_REMOUNT | has & SAME;
+    flags |= match has & (ST_NOATIME | ST_RELATIME) {
+        0 => MS_STRICTATIME,
+        ST_RELATIME => MS_RELATIME,
+        _ => 0,
+    };
+    flags |= if has & ST_NOSYMFOLLOW != 0 { MS_NOSYMFOLLOW } else { 0 };
+    flags |= if count { MS_I_VERSION } else { 0 };
+    flags |= if lazytime { MS_LAZYTIME } else { 0 };
+    // SAFETY: see the module `sys`; a remount takes no source, type or data.
+    unsafe { raw::call(Nr::Mount, [0, address(c".".as_ptr()), 0, flags, 0, 0]) }.map(drop)
 }
 
 /// move_mount(2): attaches the tree behind one descriptor onto the file behind another.
@@ -123,6 +202,9 @@ pub fn configure(context: i32, key: &CStr, value: Option<&CStr>) -> Result<()> {
     // SAFETY: see the module `sys`.
     unsafe { raw::call(Nr::Fsconfig, args) }.map(drop)
 }
+
+/// The longest value in bytes that fsconfig(2) takes as a string.
+pub const LONGEST_VALUE: usize = 255;
 
 /// fsconfig(2) FSCONFIG_CMD_CREATE and fsmount(2): the mount, attached nowhere.
 pub fn create(context: i32, attributes: u32) -> Result<Fd> {

@@ -225,9 +225,14 @@ impl FileSystem {
 
 /// fstatfs(2), reduced to the type of the file system.
 pub fn file_system(fd: i32) -> Result<FileSystem> {
-    // Larger than struct statfs on every architecture; its first word is the type.
+    Ok(FileSystem(statfs(fd)?[0]))
+}
+
+/// fstatfs(2): struct statfs as words. The first is the type, the eleventh the flags of the mount.
+pub(super) fn statfs(fd: i32) -> Result<[i64; 32]> {
+    // Larger than struct statfs on every architecture.
     let mut buf = [0i64; 32];
     // SAFETY: see the module `sys`.
     unsafe { raw::call(Nr::Fstatfs, [fd as usize, address(buf.as_mut_ptr()), 0, 0, 0, 0]) }?;
-    Ok(FileSystem(buf[0]))
+    Ok(buf)
 }

@@ -74,6 +74,7 @@ numbers! {
     Mkdirat         "mkdirat"            258  34
     Mknodat         "mknodat"            259  33
     Mmap            "mmap"                 9 222
+    Mount           "mount"              165  40
     MountSetattr    "mount_setattr"      442 442
     MoveMount       "move_mount"         429 429
     Munmap          "munmap"              11 215
