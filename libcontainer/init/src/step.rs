@@ -174,6 +174,9 @@ steps! {
         /// Propagation types to take, in order.
         propagation: Numbers,
     }
+    /// Gives the root of a mount that an earlier step kept a label of SELinux: that of a file system
+    /// which takes none as a parameter.
+    LabelMount { mount: Slot, label: Str }
     /// Unmounts what lies on a path, in which no link may lie: nobody can lead it to another mount.
     Unmount { target: Str }
     /// Binds a datagram socket of this name, for everybody to send to, in the directory that an
@@ -190,8 +193,9 @@ steps! {
     Device { path: Str, mode: u32, major: u32, minor: u32, uid: u32, gid: u32 }
     /// Hides what is at a path, when something is: a directory under an empty read-only tmpfs, a
     /// file under the null device. The path counts from a mount that an earlier step kept, so that
-    /// whoever moves its mount point cannot move it out of sight; otherwise from the root.
-    Mask { base: Slot, path: Str, null: Slot }
+    /// whoever moves its mount point cannot move it out of sight; otherwise from the root. With a
+    /// label of SELinux, directories are covered by a tmpfs with that label.
+    Mask { base: Slot, path: Str, null: Slot, label: Str }
     /// Makes what is at a path read-only, when something is. The path counts likewise.
     ReadonlyPath { base: Slot, path: Str }
     /// Makes the rootfs read-only.

@@ -112,10 +112,22 @@ pub fn parse(options: &[String]) -> Options {
             (all.set_all, all.clear_all) =
                 (all.set_all & !clear | set, all.clear_all & !set | clear);
         } else if !option.is_empty() {
-            parsed.data.push(option.clone());
+            parsed.data.push(unquoted(option));
         }
     }
     parsed
+}
+
+/// A label of SELinux without quotes: mount(2) wants them around its commas, but here each option is
+/// a parameter of its own.
+fn unquoted(option: &str) -> String {
+    const LABELS: [&str; 4] = ["context", "fscontext", "defcontext", "rootcontext"];
+    match option.split_once('=') {
+        Some((name, label)) if LABELS.contains(&name) => {
+            format!("{name}={}", label.trim_matches('"'))
+        }
+        _ => option.to_owned(),
+    }
 }
 
 fn recursive(option: &str) -> Option<Meaning> {
@@ -185,6 +197,12 @@ mod tests {
         assert_eq!(options.propagation, [Propagation { kind: SLAVE, recursive: true }]);
         assert_eq!(options.bind, Some(true));
         assert_eq!(options.attributes.set_all, ATTR_RDONLY);
+    }
+
+    #[test]
+    fn labels_lose_their_quotes_and_other_values_keep_them() {
+        let options = parsed(&["context=\"u:r:t:s0:c1,c2\"", "defcontext=u:r:t", "x=\"y\""]);
+        assert_eq!(options.data, ["context=u:r:t:s0:c1,c2", "defcontext=u:r:t", "x=\"y\""]);
     }
 
     #[test]

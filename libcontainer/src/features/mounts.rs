@@ -2,6 +2,11 @@
 //!
 //! Sources on the host are opened by the runtime before anything is mounted, and travel to init as
 //! copies of mounts, a limited number at a time; targets are resolved by init below the rootfs.
+//!
+//! A new file system gets the label `/linux/mountLabel` as its parameter `context`, which is that of
+//! every file in it. Those of which the kernel has one only, and not for each mount, take none:
+//! procfs, sysfs and cgroups keep what the policy says, and with mqueue the root directory is
+//! labelled. What is bound keeps the labels it has on the host.
 
 use std::ops::Range;
 
@@ -27,6 +32,8 @@ const COVERABLE: [&str; 10] = [
     "/proc/sys/kernel/ns_last_pid",
     "/proc/sys/crypto/fips_enabled",
 ];
+/// Where the label of mounts stands.
+const LABEL: &str = "/linux/mountLabel";
 /// How many copied mounts are handed over at once: a message carries 253 descriptors.
 pub const PORTION: usize = 200;
 
@@ -205,21 +212,60 @@ fn open(config: &Config, steps: &mut Steps, portion: Range<usize>, reserved: &[S
     config.mounts[portion].iter().map(&mut open).collect()
 }
 
+/// How a new file system gets the label of mounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Labelling {
+    /// As a parameter.
+    Parameter,
+    /// Its root directory, once it is mounted.
+    Root,
+    /// Not at all: the policy labels it, or an option of the mount does.
+    Nothing,
+}
+
+fn labelling(config: &Config, mount: &Mount) -> Labelling {
+    let own = |data: &String| data.starts_with("context=") || data.starts_with("defcontext=");
+    match &mount.kind {
+        MountKind::New { fstype, .. } if config.mount_label.is_some() => match fstype.as_str() {
+            "proc" | "sysfs" => Labelling::Nothing,
+            _ if mount.data.iter().any(own) => Labelling::Nothing,
+            "mqueue" => Labelling::Root,
+            _ => Labelling::Parameter,
+        },
+        _ => Labelling::Nothing,
+    }
+}
+
 /// Init mounts one. A mount that later steps need is kept in the slot returned: procfs and sysfs,
 /// for what is hidden in them, and a read-only /dev, which becomes so when its nodes are made.
 pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount, source: Slot) -> Option<Slot> {
     let later = is_late(mount);
     let needed = later || mount.target == "/proc" || mount.target == "/sys";
     let mountable = matches!(mount.kind, MountKind::New { .. } | MountKind::Bind { .. });
-    let keep = (needed && mountable).then(|| steps.slot(format!("the mount {}", mount.target)));
+    let labels_root = labelling(config, mount) == Labelling::Root;
+    let keep = (needed && mountable) || labels_root;
+    let keep = keep.then(|| steps.slot(format!("the mount {}", mount.target)));
     let slot = keep.unwrap_or(Slot::NONE);
     match &mount.kind {
-        MountKind::New { fstype, source } => new(steps, mount, [fstype, source], slot),
+        MountKind::New { fstype, source } => new(config, steps, mount, [fstype, source], slot),
         MountKind::Bind { .. } => bind(config, steps, mount, source, slot),
         MountKind::Cgroup => cgroup_mounts::attach(config, steps, mount),
         MountKind::Remount => remount(steps, mount),
     }
+    if labels_root {
+        label_root(config, steps, slot);
+    }
+    if labels_root && !needed {
+        steps.init(mount.pointer.clone(), Step::Close { slot });
+        return None;
+    }
     keep
+}
+
+fn label_root(config: &Config, steps: &mut Steps, mount: Slot) {
+    let label = config.mount_label.as_deref().unwrap_or_default();
+    let label = steps.text(LABEL, label);
+    steps.init(LABEL, Step::LabelMount { mount, label });
 }
 
 /// Whether a mount becomes read-only only when files are made in it.
@@ -228,9 +274,18 @@ fn is_late(mount: &Mount) -> bool {
     new && mount.target == "/dev" && mount.attributes.set & ATTR_RDONLY != 0
 }
 
-fn new(steps: &mut Steps, mount: &Mount, [fstype, source]: [&str; 2], keep: Slot) {
+fn new(
+    config: &Config,
+    steps: &mut Steps,
+    mount: &Mount,
+    [fstype, source]: [&str; 2],
+    keep: Slot,
+) {
     let pointer = &mount.pointer;
     let mut data = mount.data.clone();
+    if labelling(config, mount) == Labelling::Parameter {
+        data.extend(config.mount_context());
+    }
     let mut attributes = mount.attributes.set | mount.attributes.set_all;
     if is_late(mount) {
         attributes &= !ATTR_RDONLY;

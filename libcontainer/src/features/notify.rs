@@ -40,7 +40,7 @@ pub fn make(config: &Config, steps: &mut Steps) -> Slot {
         fstype: steps.text("", "tmpfs"),
         source: steps.text("", "notify"),
         target: steps.text("", DIRECTORY),
-        data: room(steps),
+        data: parameters(config, steps),
         attributes: ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC,
         propagation: Numbers::default(),
         flags: 0,
@@ -53,9 +53,10 @@ pub fn make(config: &Config, steps: &mut Steps) -> Slot {
     socket
 }
 
-/// Room for the socket, and for no data.
-fn room(steps: &mut Steps) -> List {
-    steps.list("", ["mode=755", "nr_inodes=4", "size=4k"])
+/// Room for the socket, and for no data; and the label of mounts.
+fn parameters(config: &Config, steps: &mut Steps) -> List {
+    let room = ["mode=755", "nr_inodes=4", "size=4k"].map(str::to_owned);
+    steps.list("", room.into_iter().chain(config.mount_context()))
 }
 
 /// Whoever starts the container gets it.

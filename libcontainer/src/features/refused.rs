@@ -7,11 +7,10 @@ use crate::spec::{Linux, Process};
 /// A part: its pointer, its name, and whether a configuration has it.
 type Part = (&'static str, &'static str, fn(&Linux, &Process) -> bool);
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 7] = [
     ("/linux/intelRdt", "Intel RDT", |linux, _| linux.intel_rdt.is_some()),
     ("/linux/memoryPolicy", "memory policies", |linux, _| linux.memory_policy.is_some()),
     ("/linux/personality", "execution domains", |linux, _| linux.personality.is_some()),
-    ("/linux/mountLabel", "SELinux labels of mounts", |linux, _| linux.mount_label.is_some()),
     ("/linux/netDevices", "network devices", |linux, _| !linux.net_devices.is_empty()),
     ("/linux/timeOffsets", "time offsets", |linux, _| !linux.time_offsets.is_empty()),
     ("/process/scheduler", "scheduling policies", |_, process| process.scheduler.is_some()),

@@ -4,11 +4,14 @@
 //! options and facts always give the same plan. Probing reads the kernel, never the configuration.
 
 pub mod cgroups;
+mod security;
 
 use libcontainer_init::sys::caps;
 use nix::errno::Errno;
 
 pub use cgroups::Cgroups;
+pub use security::SecurityModules;
+pub(crate) use security::is_context;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -29,6 +32,8 @@ pub struct Host {
     pub bounding: u64,
     /// The capabilities that the kernel knows.
     pub known_capabilities: u64,
+    /// Security modules, and what this process is under.
+    pub security: SecurityModules,
 }
 
 /// CAP_SYS_ADMIN, capabilities(7).
@@ -53,10 +58,12 @@ impl Host {
             user_namespace,
             bounding,
             known_capabilities,
+            security: SecurityModules::probe(),
         })
     }
 
-    /// A machine that exists nowhere: root on cgroup v1, for plans that are the same everywhere.
+    /// A machine that exists nowhere: root on cgroup v1, with each security module, for plans that
+    /// are the same everywhere.
     pub fn example() -> Self {
         const ALL: u64 = (1 << 41) - 1;
         Self {
@@ -67,6 +74,11 @@ impl Host {
             user_namespace: false,
             bounding: ALL,
             known_capabilities: ALL,
+            security: SecurityModules {
+                apparmor: true,
+                selinux: true,
+                ..SecurityModules::default()
+            },
         }
     }
 }

@@ -169,6 +169,7 @@ impl<'a> Create<'a> {
         let (config, s) = (self.config, &mut self.steps);
         user_namespace::become_root(config, s);
         s.init("", Step::NewSession {});
+        labels::cover_keys_and_sockets(config, s, self.opened.labels);
         keyring::plan(config, s);
         hostname::plan(config, s);
         namespaces::loopback(config, s);

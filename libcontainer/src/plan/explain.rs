@@ -241,8 +241,13 @@ impl<'a> Words<'a> {
             Step::SessionKeyring { name } => {
                 format!("join a new session keyring {}", self.str(name))
             }
-            Step::WriteProc { own: true, value, .. } => {
-                format!("label the next program \"{}\"", self.str(value))
+            Step::WriteProc { own: true, path, value, .. } => {
+                let what = match self.str(path).as_str() {
+                    "attr/keycreate" => "the next keys",
+                    "attr/sockcreate" => "the next sockets",
+                    _ => "the next program",
+                };
+                format!("label {what} \"{}\"", self.str(value))
             }
             Step::WriteProc { path, value, .. } => {
                 format!("set /proc/{} to {}", self.str(path), self.str(value).escape_default())
@@ -277,6 +282,10 @@ impl<'a> Words<'a> {
             Step::Remount { target, data, set, clear, set_all, clear_all, .. } => {
                 let changes = changes([set, clear, set_all, clear_all]);
                 format!("remount {}{changes}{}", self.str(target), self.parameters(data))
+            }
+            Step::LabelMount { mount, label } => {
+                let place = self.kept.get(&mount).map_or("", String::as_str);
+                format!("label {place} \"{}\"", self.str(label))
             }
             Step::Unmount { target } => format!("unmount {}", self.str(target)),
             Step::NotifySocket { dir, name, .. } => {

@@ -150,6 +150,7 @@ impl Init {
             Step::Mount { .. } => self.mount(step),
             Step::Bind { .. } => self.bind(step),
             Step::Remount { .. } => self.remount(step),
+            Step::LabelMount { mount, label } => self.label_mount(mount, label),
             Step::Unmount { target } => self.unmount(target),
             Step::NotifySocket { dir, name, into } => self.bind_notify_socket(dir, name, into),
             Step::SendNotifySocket { socket } => self.send_notify_socket(socket),
@@ -160,7 +161,7 @@ impl Init {
             Step::Device { path, mode, major, minor, uid, gid } => {
                 self.device(path, mode, (major, minor), (uid, gid))
             }
-            Step::Mask { base, path, null } => self.mask(base, path, null),
+            Step::Mask { base, path, null, label } => self.mask(base, path, null, label),
             Step::ReadonlyPath { base, path } => self.readonly_path(base, path),
             Step::ReadonlyRoot {} => self.readonly_root(),
             Step::RootPropagation { propagation, recursive } => {

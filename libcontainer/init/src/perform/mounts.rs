@@ -114,6 +114,13 @@ impl Init {
         self.propagate(&mounted, propagation)
     }
 
+    /// The attribute is set by a descriptor that can be read, and the kept one cannot.
+    pub(super) fn label_mount(&mut self, mounted: Slot, label: Str) -> Done {
+        let mounted = self.look(mounted)?;
+        let root = path::open(mounted, c".", O_DIRECTORY, 0, Resolve::Beneath)?;
+        Ok(path::set_attribute(root.raw(), c"security.selinux", self.str(label)?)?)
+    }
+
     /// By its name in its directory: umount2(2) takes no descriptor.
     pub(super) fn unmount(&mut self, target: Str) -> Done {
         let (root, target) = (self.root()?, self.str(target)?);
@@ -158,7 +165,7 @@ impl Init {
         target::open_existing(base, self.str(path)?)
     }
 
-    pub(super) fn mask(&mut self, base: Slot, path: Str, null: Slot) -> Done {
+    pub(super) fn mask(&mut self, base: Slot, path: Str, null: Slot, label: Str) -> Done {
         let Some(target) = self.covered(base, path)? else { return Ok(()) };
         let is_dir = file::status(target.raw())?.is_dir();
         let known = if is_dir { &self.masks.directory } else { &self.masks.file };
@@ -166,7 +173,11 @@ impl Init {
             let copy = mount::clone_tree(known.raw(), c"", false, true)?;
             return Ok(mount::attach(copy.raw(), target.raw())?);
         }
-        let first = if is_dir { empty_directory()? } else { self.null_device(null)? };
+        let first = if is_dir {
+            empty_directory(self.str(label)?)?
+        } else {
+            self.null_device(null)?
+        };
         mount::attach(first.raw(), target.raw())?;
         let place = if is_dir { &mut self.masks.directory } else { &mut self.masks.file };
         *place = Some(first);
@@ -221,12 +232,15 @@ fn mode_of(directory: &Fd) -> Done<target::Path> {
     Ok(text)
 }
 
-/// An empty read-only directory: a tmpfs with room for its root only.
-fn empty_directory() -> Done<Fd> {
+/// An empty read-only directory: a tmpfs with room for its root only, and a label if there is one.
+fn empty_directory(label: &CStr) -> Done<Fd> {
     let context = mount::open_context(c"tmpfs")?;
     mount::configure(context.raw(), c"source", Some(c"tmpfs"))?;
     mount::configure(context.raw(), c"ro", None)?;
     mount::configure(context.raw(), c"nr_inodes", Some(c"2"))?;
     mount::configure(context.raw(), c"nr_blocks", Some(c"1"))?;
+    if !label.is_empty() {
+        mount::configure(context.raw(), c"context", Some(label))?;
+    }
     Ok(mount::create(context.raw(), mount::ATTR_RDONLY)?)
 }
