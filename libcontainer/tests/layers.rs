@@ -57,7 +57,10 @@ const NEIGHBOURS: [(&str, &[&str]); 7] = [
     ("mounts", &["rootfs"]),
     ("mount_options", &["rootfs"]),
     // The process is made of these.
-    ("process", &["affinity", "capabilities", "labels", "limits", "notify", "user_namespace"]),
+    (
+        "process",
+        &["affinity", "capabilities", "keyring", "labels", "limits", "notify", "user_namespace"],
+    ),
     // Who a container's user is on the host.
     ("cgroup_owner", &["user_namespace"]),
     // A path as text, and the name of a kind of namespace.

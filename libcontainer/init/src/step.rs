@@ -96,7 +96,8 @@ steps! {
     Domainname { name: Str }
     /// Sets `lo` of a new network namespace up.
     LoopbackUp {}
-    /// A session keyring of the container's own; skipped on a kernel without keyrings.
+    /// Joins the session keyring of this name, and makes it if there is none; skipped on a kernel
+    /// without keyrings.
     SessionKeyring { name: Str }
     /// Writes a file of the host's procfs, which no image can have replaced (CVE-2019-16884,
     /// CVE-2025-52881): a kernel parameter, or with `own` an attribute of this thread.

@@ -77,7 +77,8 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount) {
         fstype: steps.text(pointer, "tmpfs"),
         source: steps.text(pointer, "tmpfs"),
         target: steps.text(pointer, &mount.target),
-        data: steps.list(pointer, ["mode=755".to_owned()].into_iter().chain(config.mount_context())),
+        data: steps
+            .list(pointer, ["mode=755".to_owned()].into_iter().chain(config.mount_context())),
         attributes: mount.attributes.set & !ATTR_RDONLY,
         propagation: Numbers::default(),
         flags: mount.flags,

@@ -274,13 +274,7 @@ fn is_late(mount: &Mount) -> bool {
     new && mount.target == "/dev" && mount.attributes.set & ATTR_RDONLY != 0
 }
 
-fn new(
-    config: &Config,
-    steps: &mut Steps,
-    mount: &Mount,
-    [fstype, source]: [&str; 2],
-    keep: Slot,
-) {
+fn new(config: &Config, steps: &mut Steps, mount: &Mount, [fstype, source]: [&str; 2], keep: Slot) {
     let pointer = &mount.pointer;
     let mut data = mount.data.clone();
     if labelling(config, mount) == Labelling::Parameter {

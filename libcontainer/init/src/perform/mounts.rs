@@ -173,11 +173,8 @@ impl Init {
             let copy = mount::clone_tree(known.raw(), c"", false, true)?;
             return Ok(mount::attach(copy.raw(), target.raw())?);
         }
-        let first = if is_dir {
-            empty_directory(self.str(label)?)?
-        } else {
-            self.null_device(null)?
-        };
+        let first =
+            if is_dir { empty_directory(self.str(label)?)? } else { self.null_device(null)? };
         mount::attach(first.raw(), target.raw())?;
         let place = if is_dir { &mut self.masks.directory } else { &mut self.masks.file };
         *place = Some(first);
