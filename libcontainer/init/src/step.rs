@@ -125,6 +125,8 @@ steps! {
         target: Str,
         /// Parameters of the file system.
         data: List,
+        /// A label of SELinux for its root directory, if it takes none as a parameter.
+        label: Str,
         /// Mount attributes.
         attributes: u32,
         /// Propagation types to take, in order.
@@ -175,9 +177,6 @@ steps! {
         /// Propagation types to take, in order.
         propagation: Numbers,
     }
-    /// Gives the root of a mount that an earlier step kept a label of SELinux: that of a file system
-    /// which takes none as a parameter.
-    LabelMount { mount: Slot, label: Str }
     /// Unmounts what lies on a path, in which no link may lie: nobody can lead it to another mount.
     Unmount { target: Str }
     /// Binds a datagram socket of this name, for everybody to send to, in the directory that an
@@ -274,9 +273,10 @@ mod tests {
             source: Str { at: 3, len: 4 },
             target: Str { at: 5, len: 6 },
             data: List { at: 8, count: 9 },
-            attributes: 10,
-            propagation: Numbers { at: 12, count: 13 },
-            flags: 14,
+            label: Str { at: 10, len: 11 },
+            attributes: 12,
+            propagation: Numbers { at: 16, count: 17 },
+            flags: 18,
             keep: Slot::NONE,
         };
         assert_eq!(Step::decode(step.encode()), Some(step));

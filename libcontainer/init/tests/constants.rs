@@ -139,5 +139,6 @@ fn flags_have_the_kernels_values() {
         sys::Errno::ETIMEDOUT.0 => ETIMEDOUT,
         path::FileSystem::PROC.0 => PROC_SUPER_MAGIC,
         path::FileSystem::SYSFS.0 => SYSFS_MAGIC,
+        path::FileSystem::SELINUX.0 => SELINUX_MAGIC,
     }
 }

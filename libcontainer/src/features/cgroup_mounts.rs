@@ -79,6 +79,7 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount) {
         target: steps.text(pointer, &mount.target),
         data: steps
             .list(pointer, ["mode=755".to_owned()].into_iter().chain(config.mount_context())),
+        label: Str::default(),
         attributes: mount.attributes.set & !ATTR_RDONLY,
         propagation: Numbers::default(),
         flags: mount.flags,
@@ -117,6 +118,7 @@ fn attach_unified(steps: &mut Steps, mount: &Mount) {
         source: steps.text(pointer, "cgroup"),
         target: steps.text(pointer, &mount.target),
         data: List::default(),
+        label: Str::default(),
         attributes: mount.attributes.set,
         propagation: Numbers::default(),
         flags: mount.flags,
@@ -140,6 +142,7 @@ fn attach_legacy(config: &Config, steps: &mut Steps, mount: &Mount, place: &Plac
             source: steps.text(pointer, "cgroup"),
             target,
             data: steps.list(pointer, &data),
+            label: Str::default(),
             attributes: mount.attributes.set,
             propagation: Numbers::default(),
             flags: mount.flags,

@@ -11,7 +11,7 @@
 //! | `namespaces` | `/linux/namespaces` | Spawn, JoinNamespace, Unshare, EnterPidNamespace, LoopbackUp | clone3(2), setns(2) |
 //! | `user_namespace` | `/linux/uidMappings`, `/linux/gidMappings` | WriteMappings, BecomeRoot | user_namespaces(7) |
 //! | `hostname` | `/hostname`, `/domainname` | Hostname, Domainname | sethostname(2) |
-//! | `mounts`, `mount_options`, `cgroup_mounts` | `/mounts` | OpenTree, Mount, Bind, Remount, LabelMount | fsopen(2), open_tree(2), move_mount(2) |
+//! | `mounts`, `mount_options`, `cgroup_mounts` | `/mounts` | OpenTree, Mount, Bind, Remount | fsopen(2), open_tree(2), move_mount(2) |
 //! | `devices` | `/linux/devices` | Device, Link, Bind | mknod(2) |
 //! | `masked_paths` | `/linux/maskedPaths`, `/linux/readonlyPaths` | Mask, ReadonlyPath | mount_setattr(2) |
 //! | `sysctl` | `/linux/sysctl` | WriteProc | proc(5) |

@@ -13,7 +13,7 @@ use std::ops::Range;
 use libcontainer_init::step::{Step, flag};
 use libcontainer_init::sys::mount::{ATTR_RDONLY, SHARED};
 use libcontainer_init::sys::namespace::NEWNS;
-use libcontainer_init::wire::{Numbers, Slot};
+use libcontainer_init::wire::{Numbers, Slot, Str};
 
 use super::{Context, cgroup_mounts, mount_options, rootfs};
 use crate::config::{Config, Mount, MountKind, Namespaces, Propagation};
@@ -32,8 +32,6 @@ const COVERABLE: [&str; 10] = [
     "/proc/sys/kernel/ns_last_pid",
     "/proc/sys/crypto/fips_enabled",
 ];
-/// Where the label of mounts stands.
-const LABEL: &str = "/linux/mountLabel";
 /// How many copied mounts are handed over at once: a message carries 253 descriptors.
 pub const PORTION: usize = 200;
 
@@ -242,9 +240,7 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount, source: Slot) -
     let later = is_late(mount);
     let needed = later || mount.target == "/proc" || mount.target == "/sys";
     let mountable = matches!(mount.kind, MountKind::New { .. } | MountKind::Bind { .. });
-    let labels_root = labelling(config, mount) == Labelling::Root;
-    let keep = (needed && mountable) || labels_root;
-    let keep = keep.then(|| steps.slot(format!("the mount {}", mount.target)));
+    let keep = (needed && mountable).then(|| steps.slot(format!("the mount {}", mount.target)));
     let slot = keep.unwrap_or(Slot::NONE);
     match &mount.kind {
         MountKind::New { fstype, source } => new(config, steps, mount, [fstype, source], slot),
@@ -252,20 +248,7 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount, source: Slot) -
         MountKind::Cgroup => cgroup_mounts::attach(config, steps, mount),
         MountKind::Remount => remount(steps, mount),
     }
-    if labels_root {
-        label_root(config, steps, slot);
-    }
-    if labels_root && !needed {
-        steps.init(mount.pointer.clone(), Step::Close { slot });
-        return None;
-    }
     keep
-}
-
-fn label_root(config: &Config, steps: &mut Steps, mount: Slot) {
-    let label = config.mount_label.as_deref().unwrap_or_default();
-    let label = steps.text(LABEL, label);
-    steps.init(LABEL, Step::LabelMount { mount, label });
 }
 
 /// Whether a mount becomes read-only only when files are made in it.
@@ -277,8 +260,13 @@ fn is_late(mount: &Mount) -> bool {
 fn new(config: &Config, steps: &mut Steps, mount: &Mount, [fstype, source]: [&str; 2], keep: Slot) {
     let pointer = &mount.pointer;
     let mut data = mount.data.clone();
-    if labelling(config, mount) == Labelling::Parameter {
-        data.extend(config.mount_context());
+    let mut label = Str::default();
+    match labelling(config, mount) {
+        Labelling::Parameter => data.extend(config.mount_context()),
+        Labelling::Root => {
+            label = steps.text(pointer, config.mount_label.as_deref().unwrap_or_default());
+        }
+        Labelling::Nothing => {}
     }
     let mut attributes = mount.attributes.set | mount.attributes.set_all;
     if is_late(mount) {
@@ -292,6 +280,7 @@ fn new(config: &Config, steps: &mut Steps, mount: &Mount, [fstype, source]: [&st
         source: steps.text(pointer, source),
         target: steps.text(pointer, &mount.target),
         data: steps.list(pointer, &data),
+        label,
         attributes,
         propagation: propagation(steps, &mount.propagation),
         flags: mount.flags,

@@ -7,7 +7,7 @@
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID};
 use libcontainer_init::sys::namespace::NEWNS;
-use libcontainer_init::wire::{List, Numbers, Slot};
+use libcontainer_init::wire::{List, Numbers, Slot, Str};
 
 use super::Context;
 use crate::config::{Config, Namespaces};
@@ -41,6 +41,7 @@ pub fn make(config: &Config, steps: &mut Steps) -> Slot {
         source: steps.text("", "notify"),
         target: steps.text("", DIRECTORY),
         data: parameters(config, steps),
+        label: Str::default(),
         attributes: ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC,
         propagation: Numbers::default(),
         flags: 0,

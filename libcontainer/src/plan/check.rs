@@ -106,7 +106,6 @@ fn needs_privilege(step: &Step) -> bool {
             | Step::Bind { .. }
             | Step::NotifySocket { .. }
             | Step::Mask { .. }
-            | Step::LabelMount { .. }
             | Step::Unmount { .. }
             | Step::ReadonlyPath { .. }
             | Step::ReadonlyRoot {}
@@ -143,7 +142,6 @@ fn looked_at(step: &Step) -> Option<Slot> {
         Step::WriteProc { procfs, .. } => Some(procfs),
         Step::Hook { state, .. } => Some(state),
         Step::NotifySocket { dir, .. } => Some(dir),
-        Step::LabelMount { mount, .. } => Some(mount),
         _ => None,
     }
     .filter(|slot| *slot != Slot::NONE)

@@ -283,10 +283,6 @@ impl<'a> Words<'a> {
                 let changes = changes([set, clear, set_all, clear_all]);
                 format!("remount {}{changes}{}", self.str(target), self.parameters(data))
             }
-            Step::LabelMount { mount, label } => {
-                let place = self.kept.get(&mount).map_or("", String::as_str);
-                format!("label {place} \"{}\"", self.str(label))
-            }
             Step::Unmount { target } => format!("unmount {}", self.str(target)),
             Step::NotifySocket { dir, name, .. } => {
                 let dir = self.kept.get(&dir).map_or("", String::as_str);
@@ -391,12 +387,15 @@ impl<'a> Words<'a> {
     }
 
     fn mount(&self, step: &Step) -> String {
-        let Step::Mount { fstype, target, data, attributes, flags, .. } = *step else {
+        let Step::Mount { fstype, target, data, label, attributes, flags, .. } = *step else {
             return String::new();
         };
         let mut text = format!("mount {} on {}", self.str(fstype), self.str(target));
         text += &changes([attributes, 0, 0, 0]);
         text += &self.parameters(data);
+        if label.len > 0 {
+            text += &format!(", labelled {}", self.str(label));
+        }
         if flags & flag::COPY_UP != 0 {
             text += ", starting with what is there";
         }

@@ -150,7 +150,6 @@ impl Init {
             Step::Mount { .. } => self.mount(step),
             Step::Bind { .. } => self.bind(step),
             Step::Remount { .. } => self.remount(step),
-            Step::LabelMount { mount, label } => self.label_mount(mount, label),
             Step::Unmount { target } => self.unmount(target),
             Step::NotifySocket { dir, name, into } => self.bind_notify_socket(dir, name, into),
             Step::SendNotifySocket { socket } => self.send_notify_socket(socket),

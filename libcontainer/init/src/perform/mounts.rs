@@ -24,8 +24,17 @@ pub(super) struct Masks {
 
 impl Init {
     pub(super) fn mount(&mut self, step: &Step) -> Done {
-        let Step::Mount { fstype, source, target, data, attributes, propagation, flags, keep } =
-            *step
+        let Step::Mount {
+            fstype,
+            source,
+            target,
+            data,
+            label,
+            attributes,
+            propagation,
+            flags,
+            keep,
+        } = *step
         else {
             return Err(Cause::Refused(Refusal::BadPlan));
         };
@@ -46,6 +55,9 @@ impl Init {
             self.detail.read_from(context.raw());
         }
         let tree = created?;
+        if label.len > 0 {
+            label_root(tree.raw(), self.str(label)?)?;
+        }
         if flags & flag::COPY_UP != 0 {
             super::copy_up::copy(target.raw(), tree.raw())?;
         }
@@ -112,13 +124,6 @@ impl Init {
         )?;
         apply(&mounted, &Change { set, clear, propagation: 0, recursive: false })?;
         self.propagate(&mounted, propagation)
-    }
-
-    /// The attribute is set by a descriptor that can be read, and the kept one cannot.
-    pub(super) fn label_mount(&mut self, mounted: Slot, label: Str) -> Done {
-        let mounted = self.look(mounted)?;
-        let root = path::open(mounted, c".", O_DIRECTORY, 0, Resolve::Beneath)?;
-        Ok(path::set_attribute(root.raw(), c"security.selinux", self.str(label)?)?)
     }
 
     /// By its name in its directory: umount2(2) takes no descriptor.
@@ -207,6 +212,13 @@ fn apply(tree: &Fd, change: &Change) -> Done {
         return Ok(());
     }
     Ok(mount::change(tree.raw(), change)?)
+}
+
+/// Labels the root directory of a mount. An attribute is set by a descriptor that can be read, which
+/// that of a mount cannot.
+fn label_root(tree: i32, label: &CStr) -> Done {
+    let root = path::open(tree, c".", O_DIRECTORY, 0, Resolve::Beneath)?;
+    Ok(path::set_attribute(root.raw(), c"security.selinux", label)?)
 }
 
 /// fsconfig with a parameter written as `key=value`, or as a flag.
