@@ -38,6 +38,7 @@ fn system_calls_have_the_kernels_numbers() {
             "fchownat" => libc::SYS_fchownat,
             "fcntl" => libc::SYS_fcntl,
             "fsconfig" => libc::SYS_fsconfig,
+            "fsetxattr" => libc::SYS_fsetxattr,
             "fsmount" => libc::SYS_fsmount,
             "fspick" => libc::SYS_fspick,
             "fsopen" => libc::SYS_fsopen,
