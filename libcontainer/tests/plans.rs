@@ -289,6 +289,10 @@ fn process_cases() -> Vec<Case> {
             case.options.notify_socket = true;
             join(case, "pid", "/proc/7/ns/pid");
         }),
+        Case::new("labels-in-user-namespace", |case| {
+            label_everything(case);
+            user_namespace(case);
+        }),
         Case::new("labels-of-exec", |case| {
             label_everything(case);
             case.exec = true;

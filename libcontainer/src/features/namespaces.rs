@@ -105,7 +105,8 @@ pub fn spawn(config: &Config, steps: &mut Steps, into_cgroup: bool, keep_capabil
     let namespaces = &config.namespaces;
     let in_joined_user = namespaces.joins(NEWUSER).is_some();
     // The cgroup namespace is rooted where init is when it is made: after it entered its cgroups.
-    let with_clone = if in_joined_user { 0 } else { namespaces.created & !NEWCGROUP };
+    let created = namespaces.created & !NEWCGROUP & !late(config);
+    let with_clone = if in_joined_user { 0 } else { created };
     let (by_init, join): (Vec<_>, Vec<_>) =
         namespaces.joined.iter().cloned().partition(|joined| joined_by_init(namespaces, joined));
     debug_assert!(by_init.iter().all(|j| in_joined_user || [NEWPID, NEWCGROUP].contains(&j.kind)));
@@ -113,6 +114,22 @@ pub fn spawn(config: &Config, steps: &mut Steps, into_cgroup: bool, keep_capabil
     let task =
         Task::Spawn { namespaces: with_clone, join, into_cgroup, keep_capabilities, affinity };
     steps.runtime("", task);
+}
+
+/// Kinds that init makes when it has its ids in the user namespace. The root directory of mqueue, which
+/// comes with an IPC namespace, belongs to who makes that: it can be labelled only if its owner is
+/// somebody inside.
+fn late(config: &Config) -> u32 {
+    let namespaces = &config.namespaces;
+    let labelled = config.mount_label.is_some() && namespaces.has(NEWUSER);
+    if labelled { namespaces.created & NEWIPC } else { 0 }
+}
+
+/// Init makes those.
+pub fn create_late(config: &Config, steps: &mut Steps) {
+    if late(config) != 0 {
+        steps.init("/linux/namespaces", Step::Unshare { namespaces: late(config) });
+    }
 }
 
 /// A PID namespace is entered last, when init holds nothing of the host (CVE-2016-9962); beside a
@@ -151,7 +168,7 @@ pub fn join(
         let step = Step::JoinNamespace { namespace: *slot, kind: joined.kind };
         steps.init(joined.pointer.clone(), step);
     }
-    let created = config.namespaces.created & !NEWCGROUP;
+    let created = config.namespaces.created & !NEWCGROUP & !late(config);
     if config.namespaces.joins(NEWUSER).is_some() && created != 0 {
         steps.init("/linux/namespaces", Step::Unshare { namespaces: created });
     }
