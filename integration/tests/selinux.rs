@@ -94,7 +94,8 @@ fn new_file_systems_have_the_label_of_mounts_each_in_its_way() {
         ("/proc/version", "system_u:object_r:host_t:s0"),
     ];
     let paths = places.map(|(path, _)| path).join(" ");
-    let container = scene.start(&bundle.sh(format!("stat -c '%n %C' {paths}; sleep 1000")));
+    let container =
+        scene.start(&bundle.sh(format!("/usr/bin/stat -c '%n %C' {paths}; sleep 1000")));
     container.expect("/proc/version");
     let expected = places.map(|(path, label)| format!("{path} {label}\n")).concat();
     assert_eq!(container.output(), expected);
@@ -104,7 +105,7 @@ fn new_file_systems_have_the_label_of_mounts_each_in_its_way() {
 fn in_a_user_namespace_new_file_systems_have_the_label_of_mounts() {
     let Some(scene) = Scene::needing(&NEEDS) else { return };
     let bundle = with_host_programs(&scene).mapped(100_000);
-    let script = format!("stat -c %C /dev /dev/mqueue /dev/shm; {LABEL}");
+    let script = format!("/usr/bin/stat -c %C /dev /dev/mqueue /dev/shm; {LABEL}");
     let expected = format!("{MOUNTS}\n{MOUNTS}\n{MOUNTS}\n{PROCESS}\n");
     assert_eq!(scene.output(&bundle.sh(script)), expected);
 }
@@ -136,7 +137,7 @@ fn mounts_that_are_added_have_the_label() {
     let mounts = json!({ "mounts": [{ "destination": "/added", "type": "tmpfs" }] });
     integration::bundle::write(&added, mounts.to_string().as_bytes());
     scene.keel(["mounts", "add", container.id()]).arg(&added).run().ok();
-    let stat = ["exec", container.id(), "stat", "-c", "%C", "/added"];
+    let stat = ["exec", container.id(), "/usr/bin/stat", "-c", "%C", "/added"];
     assert_eq!(scene.keel(stat).run().ok().stdout, format!("{MOUNTS}\n"));
 }
 
