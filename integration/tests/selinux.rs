@@ -101,6 +101,15 @@ fn new_file_systems_have_the_label_of_mounts_each_in_its_way() {
     assert_eq!(container.output(), expected);
 }
 
+// The others give the host's the container's label.
+#[test]
+fn the_hosts_message_queues_keep_their_label() {
+    let Some(scene) = Scene::needing(&[NEEDS[0], Need::Keel]) else { return };
+    let bundle = with_host_programs(&scene).without_namespace("ipc");
+    let said = scene.output(&bundle.sh("/usr/bin/stat -c %C /dev/mqueue /dev/shm"));
+    assert_eq!(said, format!("system_u:object_r:host_t:s0\n{MOUNTS}\n"));
+}
+
 #[test]
 fn in_a_user_namespace_new_file_systems_have_the_label_of_mounts() {
     let Some(scene) = Scene::needing(&NEEDS) else { return };

@@ -5,14 +5,15 @@
 //!
 //! A new file system gets the label `/linux/mountLabel` as its parameter `context`, which is that of
 //! every file in it. Those of which the kernel has one only, and not for each mount, take none:
-//! procfs, sysfs and cgroups keep what the policy says, and with mqueue the root directory is
-//! labelled. What is bound keeps the labels it has on the host.
+//! procfs, sysfs and cgroups keep what the policy says. That of mqueue belongs to the IPC namespace:
+//! its root directory is labelled if that is the container's own. What is bound keeps the labels it
+//! has on the host.
 
 use std::ops::Range;
 
 use libcontainer_init::step::{Step, flag};
 use libcontainer_init::sys::mount::{ATTR_RDONLY, SHARED};
-use libcontainer_init::sys::namespace::NEWNS;
+use libcontainer_init::sys::namespace::{NEWIPC, NEWNS};
 use libcontainer_init::wire::{Numbers, Slot, Str};
 
 use super::{Context, cgroup_mounts, mount_options, rootfs};
@@ -227,7 +228,8 @@ fn labelling(config: &Config, mount: &Mount) -> Labelling {
         MountKind::New { fstype, .. } if config.mount_label.is_some() => match fstype.as_str() {
             "proc" | "sysfs" => Labelling::Nothing,
             _ if mount.data.iter().any(own) => Labelling::Nothing,
-            "mqueue" => Labelling::Root,
+            "mqueue" if config.namespaces.creates(NEWIPC) => Labelling::Root,
+            "mqueue" => Labelling::Nothing,
             _ => Labelling::Parameter,
         },
         _ => Labelling::Nothing,
