@@ -31,6 +31,8 @@ pub struct Config {
     pub domainname: Option<String>,
     /// Mounts in order.
     pub mounts: Vec<Mount>,
+    /// The label of SELinux that new file systems get.
+    pub mount_label: Option<String>,
     /// Device nodes and links.
     pub devices: Devices,
     /// Hidden paths, with their index in the configuration.
@@ -67,6 +69,13 @@ pub struct Config {
     pub version: String,
 }
 
+impl Config {
+    /// The label of mounts as a parameter of a new file system.
+    pub fn mount_context(&self) -> Option<String> {
+        self.mount_label.as_ref().map(|label| format!("context={label}"))
+    }
+}
+
 /// Labels of security modules, each if it was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Labels {
@@ -74,6 +83,8 @@ pub struct Labels {
     pub apparmor: Option<String>,
     /// The label of SELinux.
     pub selinux: Option<String>,
+    /// Whether the profile is added to the one that the runtime is under.
+    pub stacked: bool,
 }
 
 /// A compiled filter of system calls.

@@ -14,6 +14,10 @@ pub struct Options {
     pub no_pivot: bool,
     /// Leave the caller's session keyring to the container.
     pub no_new_keyring: bool,
+    /// The name of the container's session keyring, keyrings(7); `_ses.ID` if none is given.
+    /// [`crate::Store::create`] gives it one that nobody can guess: to join a keyring by its name is
+    /// to share it with whoever has made one of that name before.
+    pub keyring: Option<String>,
     /// How many descriptors from 3 up the container inherits, LISTEN_FDS included.
     pub preserved_fds: u32,
     /// How many of them are sockets for socket activation, sd_listen_fds(3).

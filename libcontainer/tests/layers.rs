@@ -68,6 +68,7 @@ const NEIGHBOURS: [(&str, &[&str]); 10] = [
             "affinity",
             "capabilities",
             "io_priority",
+            "keyring",
             "labels",
             "limits",
             "notify",

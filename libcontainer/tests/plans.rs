@@ -12,7 +12,7 @@ mod scheduling;
 use std::path::{Path, PathBuf};
 
 use libcontainer::spec::{Hook, IdMapping, Mount, Namespace, Seccomp, Spec};
-use libcontainer::{Bundle, CgroupManager, Cgroups, Host, Options, Plan};
+use libcontainer::{Bundle, CgroupManager, Cgroups, Host, Options, Plan, SecurityModules};
 
 /// A configuration to compile, and for whom.
 struct Case {
@@ -275,7 +275,6 @@ fn process_cases() -> Vec<Case> {
         Case::new("refused", |case| {
             let linux = case.spec.linux.as_mut().unwrap();
             linux.intel_rdt = Some(libcontainer::spec::IntelRdt::default());
-            linux.mount_label = Some("system_u:object_r:container_file_t:s0".into());
         }),
         Case::new("labels", |case| {
             let process = case.spec.process.as_mut().unwrap();
@@ -300,6 +299,44 @@ fn process_cases() -> Vec<Case> {
             let text = case.spec.annotations.values_mut().next().unwrap();
             *text = text.replace("\"truncate\"", "\"cut\"").replace("/usr", "usr");
         }),
+        Case::new("labels-of-everything", |case| {
+            label_everything(case);
+            case.options.notify_socket = true;
+            let own = Mount {
+                destination: "/own".into(),
+                kind: Some("tmpfs".into()),
+                options: vec!["context=\"system_u:object_r:own_t:s0:c1,c2\"".into()],
+                ..Mount::default()
+            };
+            case.spec.mounts.push(own);
+        }),
+        Case::new("labels-in-joined-pid-namespace", |case| {
+            label_everything(case);
+            case.options.notify_socket = true;
+            join(case, "pid", "/proc/7/ns/pid");
+        }),
+        Case::new("labels-in-user-namespace", |case| {
+            label_everything(case);
+            user_namespace(case);
+        }),
+        Case::new("labels-of-exec", |case| {
+            label_everything(case);
+            case.exec = true;
+        }),
+        Case::new("labels-under-a-profile", |case| {
+            case.spec.process.as_mut().unwrap().apparmor_profile = Some("strict".into());
+            case.host.security.confined = true;
+        }),
+        Case::new("labels-without-modules", |case| {
+            label_everything(case);
+            case.spec.process.as_mut().unwrap().apparmor_profile = Some("strict".into());
+            case.host.security = SecurityModules::default();
+        }),
+        Case::new("labels-that-are-none", |case| {
+            label_everything(case);
+            case.spec.process.as_mut().unwrap().selinux_label = Some("exec strict".into());
+            case.spec.linux.as_mut().unwrap().mount_label = Some("container_file_t".into());
+        }),
         Case::new("all-faults-at-once", all_faults),
     ]
 }
@@ -318,6 +355,14 @@ fn landlock(case: &mut Case) {
     case.spec.hooks.get_or_insert_default().start_container = hook("/hooks/start-container");
     case.spec.linux.as_mut().unwrap().seccomp =
         Some(Seccomp { default_action: "SCMP_ACT_ALLOW".into(), ..Seccomp::default() });
+}
+
+/// A configuration with the labels of SELinux that engines give.
+fn label_everything(case: &mut Case) {
+    let process = case.spec.process.as_mut().unwrap();
+    process.selinux_label = Some("system_u:system_r:container_t:s0:c1,c2".into());
+    let linux = case.spec.linux.as_mut().unwrap();
+    linux.mount_label = Some("system_u:object_r:container_file_t:s0:c1,c2".into());
 }
 
 fn all_faults(case: &mut Case) {

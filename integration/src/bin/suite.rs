@@ -46,6 +46,7 @@ const IN_MACHINE: &[&str] = &[
     "rootless",
     "apparmor",
     "landlock",
+    "keyring",
     "events",
     "ps",
     "systemd",
@@ -55,6 +56,9 @@ const IN_MACHINE: &[&str] = &[
 /// Those of them, of this package alone, that run where it has cgroup v1: of the controllers that the
 /// library's own tests want, its kernel has some on v2.
 const IN_MACHINE_V1: &[&str] = &["systemd", "resources", "cgroups", "update", "pause"];
+
+/// Those that run where it has SELinux, with a policy that is enforced.
+const WITH_SELINUX: &[&str] = &["selinux", "keyring"];
 
 /// One step: its name, its command line, and what tells why it cannot be performed here.
 struct Step {
@@ -120,13 +124,16 @@ fn steps(totals: &mut Totals) -> Vec<Step> {
         }
     }
     for (name, begin, tests) in [
-        ("machine with systemd and cgroup v2", "v2 cargo test -p libcontainer", IN_MACHINE),
-        ("machine with systemd and cgroup v1", "v1 cargo test", IN_MACHINE_V1),
+        (
+            "machine with systemd and cgroup v2",
+            "--cgroups v2 cargo test -p libcontainer",
+            IN_MACHINE,
+        ),
+        ("machine with systemd and cgroup v1", "--cgroups v1 cargo test", IN_MACHINE_V1),
+        ("machine with SELinux", "--security selinux cargo test", WITH_SELINUX),
     ] {
         let tests: String = tests.iter().map(|name| format!(" --test {name}")).collect();
-        let line = format!(
-            "integration/in-machine --cgroups {begin} -p integration --no-fail-fast{tests}"
-        );
+        let line = format!("integration/in-machine {begin} -p integration --no-fail-fast{tests}");
         steps.push(Step { obstacle: no_machine, ..Step::new(name, &line) });
     }
     if root {

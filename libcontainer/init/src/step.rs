@@ -109,7 +109,8 @@ steps! {
     Domainname { name: Str }
     /// Sets `lo` of a new network namespace up.
     LoopbackUp {}
-    /// A session keyring of the container's own; skipped on a kernel without keyrings.
+    /// Joins the session keyring of this name, and makes it if there is none; skipped on a kernel
+    /// without keyrings.
     SessionKeyring { name: Str }
     /// Writes a file of the host's procfs, which no image can have replaced (CVE-2019-16884,
     /// CVE-2025-52881): a kernel parameter, or with `own` an attribute of this thread.
@@ -138,6 +139,8 @@ steps! {
         target: Str,
         /// Parameters of the file system.
         data: List,
+        /// A label of SELinux for its root directory, if it takes none as a parameter.
+        label: Str,
         /// Mount attributes.
         attributes: u32,
         /// Propagation types to take, in order.
@@ -208,8 +211,9 @@ steps! {
     Device { path: Str, mode: u32, major: u32, minor: u32, uid: u32, gid: u32 }
     /// Hides what is at a path, when something is: a directory under an empty read-only tmpfs, a
     /// file under the null device. The path counts from a mount that an earlier step kept, so that
-    /// whoever moves its mount point cannot move it out of sight; otherwise from the root.
-    Mask { base: Slot, path: Str, null: Slot }
+    /// whoever moves its mount point cannot move it out of sight; otherwise from the root. With a
+    /// label of SELinux, directories are covered by a tmpfs with that label.
+    Mask { base: Slot, path: Str, null: Slot, label: Str }
     /// Makes what is at a path read-only, when something is. The path counts likewise.
     ReadonlyPath { base: Slot, path: Str }
     /// Makes the rootfs read-only.
@@ -293,9 +297,10 @@ mod tests {
             source: Str { at: 3, len: 4 },
             target: Str { at: 5, len: 6 },
             data: List { at: 8, count: 9 },
-            attributes: 10,
-            propagation: Numbers { at: 12, count: 13 },
-            flags: 14,
+            label: Str { at: 10, len: 11 },
+            attributes: 12,
+            propagation: Numbers { at: 16, count: 17 },
+            flags: 18,
             server: Slot(15),
             keep: Slot::NONE,
         };

@@ -38,6 +38,7 @@ fn system_calls_have_the_kernels_numbers() {
             "fchownat" => libc::SYS_fchownat,
             "fcntl" => libc::SYS_fcntl,
             "fsconfig" => libc::SYS_fsconfig,
+            "fsetxattr" => libc::SYS_fsetxattr,
             "fsmount" => libc::SYS_fsmount,
             "fspick" => libc::SYS_fspick,
             "fsopen" => libc::SYS_fsopen,
@@ -169,6 +170,7 @@ fn flags_have_the_kernels_values() {
         sys::Errno::ETIMEDOUT.0 => ETIMEDOUT,
         path::FileSystem::PROC.0 => PROC_SUPER_MAGIC,
         path::FileSystem::SYSFS.0 => SYSFS_MAGIC,
+        path::FileSystem::SELINUX.0 => SELINUX_MAGIC,
     }
 }
 

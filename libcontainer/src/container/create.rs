@@ -13,7 +13,7 @@ use super::time::{Timeline, rfc3339};
 use super::{Container, Store, hooks};
 use crate::bundle::Bundle;
 use crate::cgroup::Cgroup;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::host::Host;
 use crate::id::ContainerId;
 use crate::options::{Attachments, Options};
@@ -34,6 +34,7 @@ impl Store {
         let mut timeline = Timeline::start();
         let host = Host::probe()?;
         timeline.mark("compile", 0, "look at the machine");
+        let options = &with_keyring(id, options)?;
         let plan = Arc::new(Plan::create(bundle, id, options, &host)?);
         timeline.mark("compile", 0, "compile the plan");
         let launch = Launch::new(Arc::clone(&plan), attach, timeline)?;
@@ -46,6 +47,19 @@ impl Store {
             }
         }
     }
+}
+
+/// The options with the name of a keyring, for this container and what joins it later. Another
+/// container may have made a keyring of any name that it could guess, to be joined by this one.
+fn with_keyring(id: &ContainerId, options: &Options) -> Result<Options> {
+    const UNIQUE: &str = "/proc/sys/kernel/random/uuid";
+    let mut options = options.clone();
+    if options.keyring.is_none() && !options.no_new_keyring {
+        let unique = std::fs::read_to_string(UNIQUE)
+            .map_err(|error| Error::io(format!("cannot read {UNIQUE}"), &error))?;
+        options.keyring = Some(format!("_ses.{id}.{}", unique.trim_end()));
+    }
+    Ok(options)
 }
 
 impl<'a> Creation<'a> {

@@ -340,6 +340,7 @@ impl Record {
             "hasHooks": self.has_hooks,
             "noPivot": self.options.no_pivot,
             "noNewKeyring": self.options.no_new_keyring,
+            "keyring": self.options.keyring,
             "preservedFds": self.options.preserved_fds,
             "listenFds": self.options.listen_fds,
             "cgroupManager": match self.options.cgroup_manager {
@@ -380,6 +381,7 @@ impl Record {
             options: Options {
                 no_pivot: flag("noPivot")?,
                 no_new_keyring: flag("noNewKeyring")?,
+                keyring: text("keyring"),
                 preserved_fds: number("preservedFds")?.try_into().ok()?,
                 listen_fds: number("listenFds")?.try_into().ok()?,
                 notify_socket: flag("notifySocket")?,

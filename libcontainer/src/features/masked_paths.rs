@@ -48,7 +48,8 @@ pub fn cover(config: &Config, steps: &mut Steps, null: Slot, kept: &[(String, Sl
         let pointer = format!("/linux/maskedPaths/{i}");
         let (base, path) = from_mount(path, kept);
         let path = steps.text(&pointer, &path);
-        steps.init(pointer, Step::Mask { base, path, null });
+        let label = steps.text(&pointer, config.mount_label.as_deref().unwrap_or_default());
+        steps.init(pointer, Step::Mask { base, path, null, label });
     }
 }
 

@@ -12,11 +12,11 @@
 //! | `user_namespace` | `/linux/uidMappings`, `/linux/gidMappings` | WriteMappings, BecomeRoot | user_namespaces(7) |
 //! | `time_offsets` | `/linux/timeOffsets` | TimeOffsets, JoinNamespace | time_namespaces(7) |
 //! | `hostname` | `/hostname`, `/domainname` | Hostname, Domainname | sethostname(2) |
-//! | `mounts`, `mount_options`, `mount_ids`, `overlay`, `cgroup_mounts` | `/mounts` | OpenTree, NewMount, MapIds, Mount, Bind, Remount | fsopen(2), open_tree(2), mount_setattr(2), move_mount(2) |
+//! | `mounts`, `mount_options`, `mount_ids`, `mount_labels`, `overlay`, `cgroup_mounts` | `/mounts` | OpenTree, NewMount, MapIds, Mount, Bind, Remount | fsopen(2), open_tree(2), mount_setattr(2), move_mount(2) |
 //! | `devices` | `/linux/devices` | Device, Link, Bind | mknod(2) |
 //! | `masked_paths` | `/linux/maskedPaths`, `/linux/readonlyPaths` | Mask, ReadonlyPath | mount_setattr(2) |
 //! | `sysctl` | `/linux/sysctl` | WriteProc | proc(5) |
-//! | `labels` | `/process/apparmorProfile`, `/process/selinuxLabel` | WriteProc | proc_pid_attr(5) |
+//! | `labels` | `/process/apparmorProfile`, `/process/selinuxLabel`, `/linux/mountLabel` | WriteProc | proc_pid_attr(5) |
 //! | `cgroup`, `cgroup_sheet`, `cgroup_entry`, `resources_v1`, `resources_v2`, `resources_update`, `cgroup_devices`, `cgroup_device_program`, `cgroup_owner`, `systemd` | `/linux/resources`, `/linux/cgroupsPath` | StartScope, MakeCgroups, LimitCgroups, GiveCgroup, EnterCgroups | cgroups(7) |
 //! | `process` | `/process` args, env, cwd, umask | WorkingDir, Home, FindProgram, Ready, Exec | execve(2) |
 //! | `user` | `/process/user` | User, StdioOwner, Umask | setresuid(2) |
@@ -58,6 +58,7 @@ pub mod limits;
 pub mod masked_paths;
 pub mod memory_policy;
 pub mod mount_ids;
+pub mod mount_labels;
 pub mod mount_options;
 pub mod mounts;
 pub mod namespaces;
@@ -167,6 +168,7 @@ pub fn check(
         hostname,
         domainname,
         mounts: mounts::check(&mut cx, &namespaces),
+        mount_label: labels::check_mounts(&mut cx),
         devices: devices::check(&mut cx, &namespaces),
         masked_paths: masked_paths::check(&mut cx, &namespaces, "maskedPaths"),
         readonly_paths: masked_paths::check(&mut cx, &namespaces, "readonlyPaths"),

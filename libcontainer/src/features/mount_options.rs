@@ -140,10 +140,22 @@ pub fn parse(options: &[String], fstype: &str) -> Options {
             let (recursive, mappings) = (name == "ridmap", Some(mappings.to_owned()));
             parsed.ids = Some(IdOption { index, recursive, mappings });
         } else if !option.is_empty() {
-            parsed.data.push(option.clone());
+            parsed.data.push(unquoted(option));
         }
     }
     parsed
+}
+
+/// A label of SELinux without quotes: mount(2) wants them around its commas, but here each option is
+/// a parameter of its own.
+fn unquoted(option: &str) -> String {
+    const LABELS: [&str; 4] = ["context", "fscontext", "defcontext", "rootcontext"];
+    match option.split_once('=') {
+        Some((name, label)) if LABELS.contains(&name) => {
+            format!("{name}={}", label.trim_matches('"'))
+        }
+        _ => option.to_owned(),
+    }
 }
 
 fn recursive(option: &str) -> Option<Meaning> {
@@ -253,6 +265,12 @@ mod tests {
         let mappings = Some("uids=0-1-10;gids=0-1-10".to_owned());
         assert_eq!(options.ids, Some(IdOption { index: 1, recursive: true, mappings }));
         assert_eq!(options.data, [""; 0]);
+    }
+
+    #[test]
+    fn labels_lose_their_quotes_and_other_values_keep_them() {
+        let options = parsed(&["context=\"u:r:t:s0:c1,c2\"", "defcontext=u:r:t", "x=\"y\""]);
+        assert_eq!(options.data, ["context=u:r:t:s0:c1,c2", "defcontext=u:r:t", "x=\"y\""]);
     }
 
     #[test]

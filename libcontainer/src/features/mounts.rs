@@ -8,9 +8,11 @@ use std::ops::Range;
 use libcontainer_init::step::{Step, flag};
 use libcontainer_init::sys::mount::{ATTR_RDONLY, LONGEST_VALUE, SHARED};
 use libcontainer_init::sys::namespace::NEWNS;
-use libcontainer_init::wire::{Numbers, Slot};
+use libcontainer_init::wire::{Numbers, Slot, Str};
 
-use super::{Context, cgroup_mounts, descriptors, mount_ids, mount_options, overlay, rootfs};
+use super::{
+    Context, cgroup_mounts, descriptors, mount_ids, mount_labels, mount_options, overlay, rootfs,
+};
 use crate::config::{Attributes, Config, Mount, MountKind, Namespaces, Propagation};
 use crate::error::Fault;
 use crate::steps::Steps;
@@ -303,7 +305,7 @@ fn open(config: &Config, steps: &mut Steps, portion: Range<usize>, reserved: &[S
             let pointer = format!("{}/source", mount.pointer);
             steps.open_source(&pointer, source.clone(), [*recursive, *follow], into);
         } else if let MountKind::New { fstype, source } = &mount.kind {
-            let (data, mut attributes) = parameters(mount);
+            let (data, mut attributes) = parameters(config, mount);
             attributes &= if is_filled(mount) { !ATTR_RDONLY } else { !0 };
             let (fstype, source) = (fstype.clone(), source.clone());
             let task = Task::NewMount { fstype, source, data, attributes, into };
@@ -323,7 +325,7 @@ pub fn make_early(config: &Config, steps: &mut Steps) -> Vec<Slot> {
     let mut make = |mount: &Mount| match &mount.kind {
         MountKind::New { fstype, source } if mount.ids.is_none() && names_host(fstype, source) => {
             let keep = steps.slot(format!("the new {fstype}"));
-            new(steps, mount, [fstype, source], keep, flag::DETACHED);
+            new(config, steps, mount, [fstype, source], keep, flag::DETACHED);
             keep
         }
         _ => Slot::NONE,
@@ -346,7 +348,7 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount, source: Slot) -
     let slot = keep.unwrap_or(Slot::NONE);
     match &mount.kind {
         MountKind::New { fstype, source: name } if source == Slot::NONE => {
-            new(steps, mount, [fstype, name], slot, 0);
+            new(config, steps, mount, [fstype, name], slot, 0);
         }
         MountKind::New { .. } | MountKind::Bind { .. } => bind(config, steps, mount, source, slot),
         MountKind::Cgroup => cgroup_mounts::attach(config, steps, mount),
@@ -368,8 +370,9 @@ fn is_filled(mount: &Mount) -> bool {
 }
 
 /// Parameters and attributes of a new file system.
-fn parameters(mount: &Mount) -> (Vec<String>, u32) {
+fn parameters(config: &Config, mount: &Mount) -> (Vec<String>, u32) {
     let mut data = mount.data.clone();
+    data.extend(mount_labels::parameter(config, mount));
     let mut attributes = mount.attributes.set | mount.attributes.set_all;
     if is_late(mount) {
         attributes &= !ATTR_RDONLY;
@@ -380,15 +383,24 @@ fn parameters(mount: &Mount) -> (Vec<String>, u32) {
     (data, attributes)
 }
 
-fn new(steps: &mut Steps, mount: &Mount, [fstype, source]: [&str; 2], keep: Slot, detached: u32) {
+fn new(
+    config: &Config,
+    steps: &mut Steps,
+    mount: &Mount,
+    [fstype, source]: [&str; 2],
+    keep: Slot,
+    detached: u32,
+) {
     let pointer = &mount.pointer;
-    let (data, attributes) = parameters(mount);
+    let (data, attributes) = parameters(config, mount);
+    let label = mount_labels::of_root(config, mount);
     let server = server(steps, mount);
     let step = Step::Mount {
         fstype: steps.text(pointer, fstype),
         source: steps.text(pointer, source),
         target: steps.text(pointer, &mount.target),
         data: steps.list(pointer, &data),
+        label: label.map_or_else(Str::default, |label| steps.text(pointer, label)),
         attributes,
         propagation: propagation(steps, &mount.propagation),
         flags: mount.flags | detached,
@@ -417,7 +429,7 @@ fn bind(config: &Config, steps: &mut Steps, mount: &Mount, tree: Slot, keep: Slo
     let attributes = if copied {
         mount.attributes
     } else {
-        let last = if is_filled(mount) { parameters(mount).1 & ATTR_RDONLY } else { 0 };
+        let last = if is_filled(mount) { parameters(config, mount).1 & ATTR_RDONLY } else { 0 };
         Attributes { set: last, ..Attributes::default() }
     };
     let root_is_shared = config.rootfs.propagation.is_some_and(|p| p.kind == SHARED);

@@ -113,7 +113,8 @@ pub fn spawn(
 ) {
     let namespaces = &config.namespaces;
     let in_joined_user = namespaces.joins(NEWUSER).is_some();
-    let with_clone = if in_joined_user { 0 } else { namespaces.created & !MADE_BY_INIT };
+    let created = namespaces.created & !MADE_BY_INIT & !late(config);
+    let with_clone = if in_joined_user { 0 } else { created };
     let (by_init, join): (Vec<_>, Vec<_>) =
         namespaces.joined.iter().cloned().partition(|joined| joined_by_init(namespaces, joined));
     debug_assert!(
@@ -122,6 +123,22 @@ pub fn spawn(
     let task =
         Task::Spawn { namespaces: with_clone, join, into_cgroup, keep_capabilities, inherited };
     steps.runtime("", task);
+}
+
+/// Kinds that init makes when it has its ids in the user namespace. The root directory of mqueue, which
+/// comes with an IPC namespace, belongs to who makes that: it can be labelled only if its owner is
+/// somebody inside.
+fn late(config: &Config) -> u32 {
+    let namespaces = &config.namespaces;
+    let labelled = config.mount_label.is_some() && namespaces.has(NEWUSER);
+    if labelled { namespaces.created & NEWIPC } else { 0 }
+}
+
+/// Init makes those.
+pub fn create_late(config: &Config, steps: &mut Steps) {
+    if late(config) != 0 {
+        steps.init("/linux/namespaces", Step::Unshare { namespaces: late(config) });
+    }
 }
 
 /// A PID namespace is entered last, when init holds nothing of the host (CVE-2016-9962); beside a
@@ -162,7 +179,7 @@ pub fn join(
     }
     let in_joined_user = config.namespaces.joins(NEWUSER).is_some();
     let by_init = if in_joined_user { !NEWCGROUP } else { NEWTIME };
-    let created = config.namespaces.created & by_init;
+    let created = config.namespaces.created & by_init & !late(config);
     if created != 0 {
         steps.init("/linux/namespaces", Step::Unshare { namespaces: created });
     }

@@ -7,7 +7,7 @@
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID};
 use libcontainer_init::sys::namespace::NEWNS;
-use libcontainer_init::wire::{List, Numbers, Slot};
+use libcontainer_init::wire::{List, Numbers, Slot, Str};
 
 use super::Context;
 use crate::config::{Config, Namespaces};
@@ -40,7 +40,8 @@ pub fn make(config: &Config, steps: &mut Steps) -> Slot {
         fstype: steps.text("", "tmpfs"),
         source: steps.text("", "notify"),
         target: steps.text("", DIRECTORY),
-        data: room(steps),
+        data: parameters(config, steps),
+        label: Str::default(),
         attributes: ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC,
         propagation: Numbers::default(),
         flags: 0,
@@ -54,9 +55,10 @@ pub fn make(config: &Config, steps: &mut Steps) -> Slot {
     socket
 }
 
-/// Room for the socket, and for no data.
-fn room(steps: &mut Steps) -> List {
-    steps.list("", ["mode=755", "nr_inodes=4", "size=4k"])
+/// Room for the socket, and for no data; and the label of mounts.
+fn parameters(config: &Config, steps: &mut Steps) -> List {
+    let room = ["mode=755", "nr_inodes=4", "size=4k"].map(str::to_owned);
+    steps.list("", room.into_iter().chain(config.mount_context()))
 }
 
 /// Whoever starts the container gets it.

@@ -31,7 +31,6 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Process {
     let env = environment(cx);
     let program = process.args.first().map_or("", String::as_str);
     let home_set = env.iter().any(|setting| setting.len() > 5 && setting.starts_with("HOME="));
-    let keep_keyring = cx.options.no_new_keyring;
     Process {
         labels: super::labels::check(cx),
         candidates: candidates(program, &env),
@@ -50,7 +49,7 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Process {
         scheduler: scheduler::check(cx),
         io_priority: io_priority::check(cx),
         oom_score_adj: limits::check_oom_score(cx),
-        keyring: (!keep_keyring).then(|| format!("_ses.{}", cx.id)),
+        keyring: super::keyring::check(cx),
         preserved: cx.options.preserved_fds,
         listen: cx.options.listen_fds > 0,
     }

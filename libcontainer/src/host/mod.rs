@@ -4,11 +4,14 @@
 //! options and facts always give the same plan. Probing reads the kernel, never the configuration.
 
 pub mod cgroups;
+mod security;
 
 use libcontainer_init::sys::{caps, landlock};
 use nix::errno::Errno;
 
 pub use cgroups::Cgroups;
+pub use security::SecurityModules;
+pub(crate) use security::is_context;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -34,6 +37,8 @@ pub struct Host {
     pub known_capabilities: u64,
     /// The version of Landlock's ABI; 0 if the kernel has none, or does not let this process use it.
     pub landlock: u32,
+    /// Security modules, and what this process is under.
+    pub security: SecurityModules,
 }
 
 /// CAP_SYS_ADMIN, capabilities(7).
@@ -62,6 +67,7 @@ impl Host {
             bounding,
             known_capabilities,
             landlock: landlock::version().unwrap_or(0),
+            security: SecurityModules::probe(),
         })
     }
 
@@ -81,7 +87,8 @@ impl Host {
         })
     }
 
-    /// A machine that exists nowhere: root on cgroup v1, for plans that are the same everywhere.
+    /// A machine that exists nowhere: root on cgroup v1, with each security module, for plans that
+    /// are the same everywhere.
     pub fn example() -> Self {
         const ALL: u64 = (1 << 41) - 1;
         Self {
@@ -94,6 +101,11 @@ impl Host {
             bounding: ALL,
             known_capabilities: ALL,
             landlock: 7,
+            security: SecurityModules {
+                apparmor: true,
+                selinux: true,
+                ..SecurityModules::default()
+            },
         }
     }
 }

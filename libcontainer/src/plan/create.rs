@@ -173,7 +173,9 @@ impl<'a> Create<'a> {
     fn set_up_namespaces(&mut self) {
         let (config, s) = (self.config, &mut self.steps);
         user_namespace::become_root(config, s);
+        namespaces::create_late(config, s);
         s.init("", Step::NewSession {});
+        labels::cover_keys_and_sockets(config, s, self.opened.labels);
         keyring::plan(config, s);
         hostname::plan(config, s);
         namespaces::loopback(config, s);

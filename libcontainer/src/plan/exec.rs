@@ -43,6 +43,7 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     s.runtime("", task);
     limits::raise(config, s);
     s.init("", Step::Conceal {});
+    labels::cover_keys_and_sockets(config, s, labels);
     labels::write(config, s, labels);
     join(config, s, container);
     keyring::plan(config, s);

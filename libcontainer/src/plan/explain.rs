@@ -254,8 +254,13 @@ impl<'a> Words<'a> {
             Step::SessionKeyring { name } => {
                 format!("join a new session keyring {}", self.str(name))
             }
-            Step::WriteProc { own: true, value, .. } => {
-                format!("label the next program \"{}\"", self.str(value))
+            Step::WriteProc { own: true, path, value, .. } => {
+                let what = match self.str(path).as_str() {
+                    "attr/keycreate" => "the next keys",
+                    "attr/sockcreate" => "the next sockets",
+                    _ => "the next program",
+                };
+                format!("label {what} \"{}\"", self.str(value))
             }
             Step::WriteProc { path, value, .. } => {
                 format!("set /proc/{} to {}", self.str(path), self.str(value).escape_default())
@@ -392,7 +397,7 @@ impl<'a> Words<'a> {
     }
 
     fn mount(&self, step: &Step) -> String {
-        let Step::Mount { fstype, target, data, attributes, flags, .. } = *step else {
+        let Step::Mount { fstype, target, data, label, attributes, flags, .. } = *step else {
             return String::new();
         };
         let mut text = if flags & flag::DETACHED != 0 {
@@ -401,7 +406,11 @@ impl<'a> Words<'a> {
             format!("mount {} on {}", self.str(fstype), self.str(target))
         };
         text += &changes([attributes, 0, 0, 0]);
-        text + &self.parameters(data) + flagged(flags)
+        text += &self.parameters(data);
+        if label.len > 0 {
+            text += &format!(", labelled {}", self.str(label));
+        }
+        text + flagged(flags)
     }
 
     /// A path that counts from a kept mount.

@@ -407,13 +407,13 @@ pub(crate) fn a_shared_root_is_shared(scene: &Scene) -> Steps {
 pub(crate) fn the_session_keyring_is_the_containers_own(scene: &Scene) -> Steps {
     let mut spec = scene.spec("cat /proc/keys");
     linux(&mut spec).masked_paths.retain(|path| path != "/proc/keys");
-    let name = format!("_ses.{}:", scene.next_id());
+    let name = format!("_ses.{}.", scene.next_id());
     let mut own = scene.run(&spec);
     // A kernel without keyrings has none to make.
     if fs::metadata("/proc/keys").is_ok() {
         assert!(own.output.contains(&name), "{name} is not in {}", own.output);
     }
-    let name = format!("_ses.{}:", scene.next_id());
+    let name = format!("_ses.{}.", scene.next_id());
     let options = Options { no_new_keyring: true, ..Options::default() };
     let inherited = scene.run_with(&spec, &options, Attachments::default());
     assert!(!inherited.output.contains(&name), "{name} is in {}", inherited.output);

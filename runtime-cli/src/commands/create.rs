@@ -95,6 +95,7 @@ pub(super) fn create(
     let options = Options {
         no_pivot: flags.on(&NO_PIVOT),
         no_new_keyring: flags.on(&NO_NEW_KEYRING),
+        keyring: None,
         preserved_fds,
         listen_fds,
         notify_socket,

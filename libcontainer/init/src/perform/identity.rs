@@ -14,24 +14,17 @@ pub(super) fn become_root() -> Done {
     Ok(ids::set_user(0)?)
 }
 
-/// A new session keyring that its user may search, in place of the caller's.
+/// The session keyring of a name, new if there is none, in place of the caller's. Who possesses it
+/// may do all; its user may only find it by name, which is how a further process joins it.
 pub(super) fn join_keyring(name: &CStr) -> Done {
-    /// KEY_USR_SEARCH, keyctl_setperm(3).
-    const USER_SEARCH: u32 = 0x0008_0000;
+    /// KEY_POS_ALL and KEY_USR_SEARCH, keyctl_setperm(3).
+    const PERMISSIONS: u32 = 0x3f00_0000 | 0x0008_0000;
     let serial = match keyring::join_session(name) {
         // A kernel without keyrings has none to leak.
         Err(failure) if failure.is(Errno::ENOSYS) => return Ok(()),
         result => result?,
     };
-    let mut text = [0; 256];
-    let len = keyring::describe(serial, &mut text)?.min(text.len());
-    let permissions = text
-        .get(..len)
-        .and_then(|text| text.split(|b| *b == b';').nth(3))
-        .and_then(|digits| core::str::from_utf8(digits).ok())
-        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-        .unwrap_or(0x3f3f_0000);
-    Ok(keyring::set_permissions(serial, permissions | USER_SEARCH)?)
+    Ok(keyring::set_permissions(serial, PERMISSIONS)?)
 }
 
 /// Gives the standard streams to the container's user, so that it can reopen them by their names

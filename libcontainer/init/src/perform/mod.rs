@@ -184,7 +184,7 @@ impl Init {
             Step::Device { path, mode, major, minor, uid, gid } => {
                 self.device(path, mode, (major, minor), (uid, gid))
             }
-            Step::Mask { base, path, null } => self.mask(base, path, null),
+            Step::Mask { base, path, null, label } => self.mask(base, path, null, label),
             Step::ReadonlyPath { base, path } => self.readonly_path(base, path),
             Step::ReadonlyRoot {} => self.readonly_root(),
             Step::RootPropagation { propagation, recursive } => {

@@ -57,7 +57,8 @@ impl Init {
 
     /// The mount, attached nowhere.
     fn new_file_system(&mut self, step: &Step, target: Option<&Fd>) -> Done<Fd> {
-        let Step::Mount { fstype, source, data, attributes, flags, server, .. } = *step else {
+        let Step::Mount { fstype, source, data, label, attributes, flags, server, .. } = *step
+        else {
             return Err(Cause::Refused(Refusal::BadPlan));
         };
         let context = mount::open_context(self.str(fstype)?)?;
@@ -80,7 +81,11 @@ impl Init {
             // The kernel says in words which parameter it did not like.
             self.detail.push_log(context.raw());
         }
-        created
+        let tree = created?;
+        if label.len > 0 {
+            label_root(tree.raw(), self.str(label)?)?;
+        }
+        Ok(tree)
     }
 
     /// Sets parameters of a file system; the detail of a fault names the one that is refused.
@@ -251,7 +256,7 @@ impl Init {
         target::open_existing(base, self.str(path)?)
     }
 
-    pub(super) fn mask(&mut self, base: Slot, path: Str, null: Slot) -> Done {
+    pub(super) fn mask(&mut self, base: Slot, path: Str, null: Slot, label: Str) -> Done {
         let Some(target) = self.covered(base, path)? else { return Ok(()) };
         let is_dir = file::status(target.raw())?.is_dir();
         let known = if is_dir { &self.masks.directory } else { &self.masks.file };
@@ -259,7 +264,8 @@ impl Init {
             let copy = mount::clone_tree(known.raw(), c"", false, true)?;
             return Ok(mount::attach(copy.raw(), target.raw())?);
         }
-        let first = if is_dir { empty_directory()? } else { self.null_device(null)? };
+        let first =
+            if is_dir { empty_directory(self.str(label)?)? } else { self.null_device(null)? };
         mount::attach(first.raw(), target.raw())?;
         let place = if is_dir { &mut self.masks.directory } else { &mut self.masks.file };
         *place = Some(first);
@@ -305,6 +311,13 @@ fn apply(tree: &Fd, change: &Change) -> Done {
     Ok(mount::change(tree.raw(), change)?)
 }
 
+/// Labels the root directory of a mount. An attribute is set by a descriptor that can be read, which
+/// that of a mount cannot.
+fn label_root(tree: i32, label: &CStr) -> Done {
+    let root = path::open(tree, c".", O_DIRECTORY, 0, Resolve::Beneath)?;
+    Ok(path::set_attribute(root.raw(), c"security.selinux", label)?)
+}
+
 /// fsconfig with a parameter written as `key=value`, or as a flag. A value that is too long is the
 /// directory of a layer, which an overlay opens at once: then it is the working directory.
 fn configure(context: i32, parameter: &CStr) -> Done {
@@ -345,12 +358,15 @@ fn decimal(number: i32) -> Done<target::Path> {
     Ok(text)
 }
 
-/// An empty read-only directory: a tmpfs with room for its root only.
-fn empty_directory() -> Done<Fd> {
+/// An empty read-only directory: a tmpfs with room for its root only, and a label if there is one.
+fn empty_directory(label: &CStr) -> Done<Fd> {
     let context = mount::open_context(c"tmpfs")?;
     mount::configure(context.raw(), c"source", Some(c"tmpfs"))?;
     mount::configure(context.raw(), c"ro", None)?;
     mount::configure(context.raw(), c"nr_inodes", Some(c"2"))?;
     mount::configure(context.raw(), c"nr_blocks", Some(c"1"))?;
+    if !label.is_empty() {
+        mount::configure(context.raw(), c"context", Some(label))?;
+    }
     Ok(mount::create(context.raw(), mount::ATTR_RDONLY)?)
 }

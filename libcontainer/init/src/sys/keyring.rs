@@ -4,7 +4,8 @@ use core::ffi::CStr;
 
 use super::raw::{self, Nr, Result, address};
 
-/// KEYCTL_JOIN_SESSION_KEYRING: a new session keyring of this name; returns its serial number.
+/// KEYCTL_JOIN_SESSION_KEYRING: the keyring of this name that may be searched, or a new one, becomes
+/// the session keyring; returns its serial number.
 pub fn join_session(name: &CStr) -> Result<i32> {
     const JOIN_SESSION_KEYRING: usize = 1;
     let args = [JOIN_SESSION_KEYRING, address(name.as_ptr()), 0, 0, 0, 0];
@@ -18,12 +19,4 @@ pub fn set_permissions(serial: i32, permissions: u32) -> Result<()> {
     let args = [SETPERM, serial as usize, permissions as usize, 0, 0, 0];
     // SAFETY: no memory is passed.
     unsafe { raw::call(Nr::Keyctl, args) }.map(drop)
-}
-
-/// KEYCTL_DESCRIBE: `type;uid;gid;perm;description`, as text in `buf`; returns its length.
-pub fn describe(serial: i32, buf: &mut [u8]) -> Result<usize> {
-    const DESCRIBE: usize = 6;
-    let args = [DESCRIBE, serial as usize, address(buf.as_mut_ptr()), buf.len(), 0, 0];
-    // SAFETY: see the module `sys`.
-    unsafe { raw::call(Nr::Keyctl, args) }
 }

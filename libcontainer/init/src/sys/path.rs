@@ -210,6 +210,14 @@ pub fn read_dir(fd: i32, buf: &mut [u8]) -> Result<usize> {
     unsafe { raw::call(Nr::Getdents64, args) }
 }
 
+/// fsetxattr(2): sets an extended attribute of an open file to a text.
+pub fn set_attribute(fd: i32, name: &CStr, value: &CStr) -> Result<()> {
+    let (name, text) = (address(name.as_ptr()), address(value.as_ptr()));
+    let args = [fd as usize, name, text, value.to_bytes().len(), 0, 0];
+    // SAFETY: see the module `sys`.
+    unsafe { raw::call(Nr::Fsetxattr, args) }.map(drop)
+}
+
 /// The magic number of a file system, statfs(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileSystem(pub i64);
@@ -221,6 +229,8 @@ impl FileSystem {
     pub const SYSFS: Self = Self(0x6265_6572);
     /// devpts.
     pub const DEVPTS: Self = Self(0x1cd1);
+    /// selinuxfs.
+    pub const SELINUX: Self = Self(0xf97c_ff8c);
 }
 
 /// fstatfs(2), reduced to the type of the file system.

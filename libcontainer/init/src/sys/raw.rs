@@ -56,6 +56,7 @@ numbers! {
     Fchownat        "fchownat"           260  54
     Fcntl           "fcntl"               72  25
     Fsconfig        "fsconfig"           431 431
+    Fsetxattr       "fsetxattr"          190   7
     Fsmount         "fsmount"            432 432
     Fsopen          "fsopen"             430 430
     Fspick          "fspick"             433 433
