@@ -156,7 +156,8 @@ pub fn find_home(config: &Config, steps: &mut Steps) {
 pub fn get_ready(config: &Config, steps: &mut Steps) {
     let process = &config.process;
     let (mask, callers) = (process.umask.unwrap_or(0), process.umask.is_none());
-    steps.init("/process/user/umask", Step::Umask { mask, callers });
+    let pointer = if callers { "" } else { "/process/user/umask" };
+    steps.init(pointer, Step::Umask { mask, callers });
     let args = steps.list("/process/args", &process.args);
     let env = steps.list("/process/env", &process.env);
     let step = Step::Ready { args, env, home: process.find_home, listen: process.listen };
