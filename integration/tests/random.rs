@@ -229,7 +229,7 @@ fn bind(dice: &mut Dice, bundle: Bundle) -> (Bundle, Check) {
         let (at, options) = (at.clone(), options.clone());
         move |seen: &Seen<'_>| {
             let mount = seen.inside.mount(&at);
-            for option in options.iter() {
+            for option in &options {
                 assert!(mount.has(option), "{option}: {mount:?}");
             }
             assert!(!mount.shared(), "{mount:?}");
