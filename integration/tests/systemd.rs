@@ -36,10 +36,21 @@ fn start<'a>(scene: &'a Scene, edit: impl FnOnce(Bundle) -> Bundle) -> Container
     container
 }
 
+/// What systemctl says. Another test lets systemd execute itself anew, and meanwhile nobody answers.
+#[track_caller]
+fn systemctl(scene: &Scene, words: &[&str]) -> String {
+    loop {
+        let outcome = scene.call("systemctl").args(words).run();
+        if !outcome.stderr.contains("disconnected from message bus") {
+            return outcome.ok().stdout;
+        }
+    }
+}
+
 /// A property as systemd knows it.
 fn property(scene: &Scene, container: &Container<'_>, name: &str) -> String {
     let words = ["show", "--value", "--property", name, &unit(container)];
-    scene.call("systemctl").args(words).run().ok().stdout.trim_end().to_owned()
+    systemctl(scene, &words).trim_end().to_owned()
 }
 
 /// A file of the scope, in the hierarchy of a controller.
@@ -50,7 +61,7 @@ fn file(container: &Container<'_>, controller: &str, file: &str) -> String {
 /// Whether systemd knows the scope at all.
 fn known(scene: &Scene, unit: &str) -> bool {
     let words = ["list-units", "--all", "--plain", "--no-legend", unit];
-    !scene.call("systemctl").args(words).run().ok().stdout.is_empty()
+    !systemctl(scene, &words).is_empty()
 }
 
 fn end(scene: &Scene, container: &Container<'_>) {
@@ -110,7 +121,7 @@ fn an_update_changes_both_and_outlasts_a_reload() {
         assert_eq!(file(&container, "pids", "pids.max"), "44");
     };
     holds();
-    scene.call("systemctl").args(["daemon-reload"]).run().ok();
+    systemctl(&scene, &["daemon-reload"]);
     holds();
     container.call(&["update", "--memory=-1", "--pids-limit=-1"]).ok();
     assert_eq!(property(&scene, &container, "MemoryMax"), "infinity");
@@ -133,12 +144,12 @@ fn device_rules_outlast_a_reload_and_a_new_systemd() {
     let odd = json!({ "allow": true, "type": "c", "major": 10, "minor": 229, "access": "r" });
     opens("closed");
     for verb in ["daemon-reload", "daemon-reexec"] {
-        scene.call("systemctl").args([verb]).run().ok();
+        systemctl(&scene, &[verb]);
         opens("closed");
     }
     update_from(&scene, &container, &json!({ "devices": [deny, odd] }));
     opens("open");
-    scene.call("systemctl").args(["daemon-reload"]).run().ok();
+    systemctl(&scene, &["daemon-reload"]);
     opens("open");
     update_from(&scene, &container, &json!({ "devices": [deny] }));
     opens("closed");
@@ -194,7 +205,7 @@ fn slices_are_made_and_nested() {
     scene.keel(["delete", "--force", &id]).run().ok();
     assert!(!known(&scene, &format!("keel-{id}.scope")));
     for slice in [format!("{slice}-inner.slice"), format!("{slice}.slice")] {
-        scene.call("systemctl").args(["stop", &slice]).run().ok();
+        systemctl(&scene, &["stop", &slice]);
     }
 }
 
@@ -245,7 +256,7 @@ fn a_container_that_ended_by_itself_leaves_no_scope_after_delete() {
 fn a_scope_that_was_stopped_by_hand_is_no_hindrance() {
     let Some(scene) = scene() else { return };
     let container = start(&scene, |bundle| bundle);
-    scene.call("systemctl").args(["kill", "--signal=KILL", &unit(&container)]).run().ok();
+    systemctl(&scene, &["kill", "--signal=KILL", &unit(&container)]);
     container.until("stopped");
     let stop = scene.call("systemctl").args(["stop", &unit(&container)]).run();
     assert!(matches!(stop.code(), Some(0 | 5)), "{stop:?}");
