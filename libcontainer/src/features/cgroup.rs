@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::cgroup_sheet::{PATH, RESOURCES, Sheet, clean};
-use super::{cgroup_devices, resources_v1, resources_v2, systemd};
+use super::{cgroup_devices, resources_both, resources_v1, resources_v2, systemd};
 use crate::error::Fault;
 use crate::host::cgroups::Cgroups;
 use crate::spec::{Linux, Resources};
@@ -110,7 +110,7 @@ fn filled_in(
 pub(super) fn limits(resources: &Resources, sheet: &mut Sheet<'_>) {
     if let Some(cpu) = &resources.cpu {
         match sheet.section("cpuset", "cpuset", "cpu") {
-            (Kind::Legacy, mut section) => resources_v1::cpuset(cpu, &mut section),
+            (Kind::Legacy, mut section) => resources_both::cpuset(cpu, &mut section),
             (Kind::Unified, mut section) => resources_v2::cpuset(cpu, &mut section),
         }
     }
@@ -128,7 +128,7 @@ pub(super) fn limits(resources: &Resources, sheet: &mut Sheet<'_>) {
     }
     if let Some(pids) = &resources.pids {
         let (_, mut section) = sheet.section("pids", "pids", "pids");
-        resources_v1::pids(pids, &mut section);
+        resources_both::pids(pids, &mut section);
     }
     if let Some(block_io) = &resources.block_io {
         match sheet.section("blkio", "io", "blockIO") {
@@ -138,17 +138,17 @@ pub(super) fn limits(resources: &Resources, sheet: &mut Sheet<'_>) {
     }
     match sheet.section("hugetlb", "hugetlb", "hugepageLimits") {
         (Kind::Legacy, mut section) => {
-            resources_v1::hugepages(&resources.hugepage_limits, "limit_in_bytes", &mut section);
+            resources_both::hugepages(&resources.hugepage_limits, "limit_in_bytes", &mut section);
         }
         (Kind::Unified, mut section) => {
-            resources_v1::hugepages(&resources.hugepage_limits, "max", &mut section);
+            resources_both::hugepages(&resources.hugepage_limits, "max", &mut section);
         }
     }
     if let Some(network) = &resources.network {
         resources_v1::class(network, &mut sheet.section("net_cls", "net_cls", "network").1);
         resources_v1::priorities(network, &mut sheet.section("net_prio", "net_prio", "network").1);
     }
-    resources_v1::rdma(&resources.rdma, &mut sheet.section("rdma", "rdma", "rdma").1);
+    resources_both::rdma(&resources.rdma, &mut sheet.section("rdma", "rdma", "rdma").1);
 }
 
 /// Device rules: by the `devices` controller of v1, or by a program on the cgroup of v2.

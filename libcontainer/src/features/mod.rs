@@ -17,7 +17,7 @@
 //! | `masked_paths` | `/linux/maskedPaths`, `/linux/readonlyPaths` | Mask, ReadonlyPath | mount_setattr(2) |
 //! | `sysctl` | `/linux/sysctl` | WriteProc | proc(5) |
 //! | `labels` | `/process/apparmorProfile`, `/process/selinuxLabel`, `/linux/mountLabel` | WriteProc | proc_pid_attr(5) |
-//! | `cgroup`, `cgroup_sheet`, `cgroup_entry`, `resources_v1`, `resources_v2`, `resources_update`, `cgroup_devices`, `cgroup_device_program`, `cgroup_owner`, `systemd` | `/linux/resources`, `/linux/cgroupsPath` | StartScope, MakeCgroups, LimitCgroups, GiveCgroup, EnterCgroups | cgroups(7) |
+//! | `cgroup`, `cgroup_sheet`, `cgroup_entry`, `resources_both`, `resources_v1`, `resources_v2`, `resources_update`, `cgroup_devices`, `cgroup_device_program`, `cgroup_owner`, `systemd` | `/linux/resources`, `/linux/cgroupsPath` | StartScope, MakeCgroups, LimitCgroups, GiveCgroup, EnterCgroups | cgroups(7) |
 //! | `process` | `/process` args, env, cwd, umask | WorkingDir, Home, FindProgram, Ready, Exec | execve(2) |
 //! | `user` | `/process/user` | User, StdioOwner, Umask | setresuid(2) |
 //! | `capabilities` | `/process/capabilities` | BoundingSet, Capabilities, NoNewPrivileges | capabilities(7) |
@@ -67,6 +67,7 @@ pub mod overlay;
 pub mod personality;
 pub mod process;
 pub mod refused;
+mod resources_both;
 pub mod resources_update;
 pub mod resources_v1;
 pub mod resources_v2;

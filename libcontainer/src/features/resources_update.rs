@@ -8,7 +8,7 @@
 use super::cgroup::limits;
 use super::cgroup_devices::{Filter, filter};
 use super::cgroup_sheet::{RESOURCES, Sheet};
-use super::resources_v1::given;
+use super::resources_both::given;
 use super::systemd;
 use crate::error::Fault;
 use crate::host::Cgroups;

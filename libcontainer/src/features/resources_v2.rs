@@ -5,7 +5,7 @@
 //! Nothing in this file knows where the cgroup is.
 
 use super::cgroup_sheet::Section;
-use super::resources_v1::{
+use super::resources_both::{
     cpu_is_valid, device_number, given, memory_is_valid, swappiness, throttles, unless_zero, weight,
 };
 use crate::spec::{BlockIo, Cpu, Memory};
@@ -14,7 +14,7 @@ use crate::task::cgroup::OnMissing;
 /// `cpu.cpus` and `cpu.mems`.
 pub(super) fn cpuset(cpu: &Cpu, section: &mut Section<'_, '_>) {
     // The files have the same names, and an empty list means the parent's.
-    super::resources_v1::cpuset(cpu, section);
+    super::resources_both::cpuset(cpu, section);
 }
 
 /// `memory`: swap is a limit of its own here, and not of memory and swap together.
