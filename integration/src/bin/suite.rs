@@ -19,7 +19,7 @@ use integration::{Need, Runtime};
 const SLOWEST: usize = 10;
 
 /// How long one step may take, as `timeout` takes it: a hang must not take the whole CI with it.
-const LIMIT: &str = "900";
+const LIMIT: &str = "1500";
 
 /// What makes cargo and rustdoc take every warning for an error.
 const STRICT: (&str, &str) = ("RUSTDOCFLAGS", "-D warnings");

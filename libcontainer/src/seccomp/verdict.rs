@@ -15,11 +15,11 @@ impl Verdict {
     pub const KILL_PROCESS: Self = Self(0x8000_0000);
     /// The thread gets SIGSYS.
     pub const TRAP: Self = Self(0x0003_0000);
-    /// The call fails; see [`Verdict::with`].
+    /// The call fails, with an errno as its data.
     pub const ERRNO: Self = Self(0x0005_0000);
     /// A listener decides, seccomp_unotify(2).
     pub const NOTIFY: Self = Self(0x7fc0_0000);
-    /// A tracer decides, ptrace(2); see [`Verdict::with`].
+    /// A tracer decides, ptrace(2), with a message for it as its data.
     pub const TRACE: Self = Self(0x7ff0_0000);
     /// The call is made, and logged.
     pub const LOG: Self = Self(0x7ffc_0000);
