@@ -95,6 +95,14 @@ impl Profile {
         }
     }
 
+    /// What is said about calls of this number with other arguments.
+    #[must_use]
+    pub fn unmet(&self, call: &Call) -> Vec<Decision> {
+        let rule = self.rules_for(call).and_then(|rules| rules.numbers.get(&call.number));
+        let unmet = rule.into_iter().flatten().filter(|decision| !decision.holds(&call.args));
+        unmet.cloned().collect()
+    }
+
     /// The decision table for an architecture, if the profile is about it.
     #[must_use]
     pub fn rows(&self, arch: Arch) -> Option<Vec<Row>> {
@@ -196,6 +204,23 @@ mod tests {
         }
         let arm = arch("SCMP_ARCH_ARM");
         assert_eq!(asked(arm, 3, [0; 6]), (Verdict::KILL_THREAD, Source::Architecture));
+    }
+
+    #[test]
+    fn what_is_said_about_other_arguments_can_be_asked_for() {
+        let (profile, x86_64) = (profile(), arch("SCMP_ARCH_X86_64"));
+        let unmet = |name: &str, args| {
+            let number = x86_64.number(name).unwrap();
+            let unmet = profile.unmet(&Call { arch: x86_64.audit, number, args });
+            unmet.into_iter().map(|decision| decision.source).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            unmet("clone", [0x1002_0000, 7, 0, 0, 0, 0]),
+            [Source::Entry(1), Source::Entry(2)]
+        );
+        assert_eq!(unmet("clone", [0; 6]), [Source::Entry(2)]);
+        assert_eq!(unmet("read", [0; 6]), []);
+        assert_eq!(unmet("mount", [0; 6]), []);
     }
 
     #[test]

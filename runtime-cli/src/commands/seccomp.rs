@@ -249,6 +249,12 @@ fn answer(profile: &Profile, arch: Arch, number: u32, args: [u64; 6]) -> String 
     let (verdict, reason) = (decision.verdict, reason(decision.source));
     let conditions = conditions(&decision);
     let mut text = format!("{name}({args}): {verdict}\n{reason}{conditions}\n");
+    if decision.source == Source::Default {
+        for unmet in profile.unmet(&call) {
+            let source = self::reason(unmet.source);
+            text += &format!("not {source}{}\n", self::conditions(&unmet));
+        }
+    }
     text += &format!("number {number} of {}", arch.name());
     let program = &profile.filter().program;
     if let Some((_, steps)) = run(program, &call) {
