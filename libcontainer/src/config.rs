@@ -39,6 +39,8 @@ pub struct Config {
     pub readonly_paths: Vec<String>,
     /// Kernel parameters: path below /proc/sys, value, name as configured.
     pub sysctl: Vec<(String, String, String)>,
+    /// Network devices that move in.
+    pub net_devices: Vec<NetDevice>,
     /// The execution domain, personality(2).
     pub personality: Option<u32>,
     /// The memory policy.
@@ -247,6 +249,17 @@ pub struct Attributes {
     pub set_all: u32,
     /// To clear on it and all below.
     pub clear_all: u32,
+}
+
+/// A network device that moves into the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetDevice {
+    /// Its name in the runtime's network namespace.
+    pub host: String,
+    /// Its name in the container's, in which `%d` is a number of the kernel's choice.
+    pub name: String,
+    /// Where in the configuration.
+    pub pointer: String,
 }
 
 /// Device nodes and links.

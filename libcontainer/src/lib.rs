@@ -41,6 +41,7 @@ pub mod features;
 mod features_document;
 pub mod host;
 mod id;
+mod netlink;
 #[cfg(feature = "oci-spec")]
 mod oci;
 mod options;

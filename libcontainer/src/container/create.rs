@@ -79,6 +79,7 @@ impl<'a> Creation<'a> {
             cgroup: None,
             scope_started: false,
             warnings: plan.warnings().to_vec(),
+            net_devices: None,
             launch,
         }
     }
@@ -107,6 +108,10 @@ impl<'a> Creation<'a> {
 
     /// Takes back what was made, in reverse. What cannot be taken back is for `delete --force`.
     fn undo(&mut self, hook_failed: bool) {
+        // First: with the last process of a network namespace its virtual devices vanish.
+        if let Some(devices) = self.net_devices.take() {
+            devices.take_back();
+        }
         self.launch.kill_init();
         // Only what was made: a cgroup that was found in use is somebody else's.
         let cgroup = match self.cgroup.take() {

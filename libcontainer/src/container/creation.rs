@@ -9,10 +9,11 @@ use nix::sys::socket::{
 };
 
 use super::launch::{Actor, Birth, Launch};
+use super::net_devices::NetDevices;
 use super::record::{Directory, Identity, Lock, Record};
 use super::{hooks, link, perform};
 use crate::cgroup::Cgroup;
-use crate::config::Joined;
+use crate::config::{Joined, NetDevice};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::id::ContainerId;
 use crate::spec::{Hook, Spec, State};
@@ -31,6 +32,8 @@ pub(super) struct Creation<'a> {
     /// Whether systemd was asked for a scope: then it goes with what is in it, made or not.
     pub(super) scope_started: bool,
     pub(super) warnings: Vec<Fault>,
+    /// Network devices that were moved in.
+    pub(super) net_devices: Option<NetDevices>,
     pub(super) launch: Launch,
 }
 
@@ -51,6 +54,7 @@ impl Actor for Creation<'_> {
             Task::Spawn { namespaces, join, into_cgroup, keep_capabilities, inherited, .. } => {
                 self.spawn(*namespaces, join, *into_cgroup, *keep_capabilities, inherited)
             }
+            Task::MoveNetDevice { device } => self.move_net_device(device),
             Task::StateDocument { status, inside, into } => {
                 self.state_document(status, *inside, *into)
             }
@@ -138,6 +142,13 @@ impl Creation<'_> {
         let opened = join.iter().map(|joined| Ok((joined, perform::open_namespace(joined)?)));
         let join = opened.collect::<Result<_>>()?;
         self.launch.spawn(&Birth { namespaces, join, cgroup, keep_capabilities, inherited })
+    }
+
+    fn move_net_device(&mut self, device: &NetDevice) -> Result<()> {
+        if self.net_devices.is_none() {
+            self.net_devices = Some(NetDevices::of(self.launch.pid()?)?);
+        }
+        self.net_devices.as_mut().map_or(Ok(()), |devices| devices.move_in(device))
     }
 
     /// The document for hooks inside, with the pid as they see it.

@@ -17,6 +17,7 @@ mod link;
 mod listener;
 mod mappings;
 mod mounts;
+mod net_devices;
 mod notify;
 mod pass;
 mod pause;

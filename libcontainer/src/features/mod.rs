@@ -11,6 +11,7 @@
 //! | `namespaces` | `/linux/namespaces` | Spawn, JoinNamespace, Unshare, EnterPidNamespace, LoopbackUp | clone3(2), setns(2) |
 //! | `user_namespace` | `/linux/uidMappings`, `/linux/gidMappings` | WriteMappings, BecomeRoot | user_namespaces(7) |
 //! | `time_offsets` | `/linux/timeOffsets` | TimeOffsets, JoinNamespace | time_namespaces(7) |
+//! | `net_devices` | `/linux/netDevices` | MoveNetDevice | rtnetlink(7) |
 //! | `hostname` | `/hostname`, `/domainname` | Hostname, Domainname | sethostname(2) |
 //! | `mounts`, `mount_options`, `cgroup_mounts` | `/mounts` | OpenTree, Mount, Bind, Remount | fsopen(2), open_tree(2), move_mount(2) |
 //! | `devices` | `/linux/devices` | Device, Link, Bind | mknod(2) |
@@ -60,6 +61,7 @@ pub mod memory_policy;
 pub mod mount_options;
 pub mod mounts;
 pub mod namespaces;
+pub mod net_devices;
 pub mod notify;
 pub mod personality;
 pub mod process;
@@ -161,6 +163,7 @@ pub fn check(
         masked_paths: masked_paths::check(&mut cx, &namespaces, "maskedPaths"),
         readonly_paths: masked_paths::check(&mut cx, &namespaces, "readonlyPaths"),
         sysctl: sysctl::check(&mut cx, &namespaces),
+        net_devices: net_devices::check(&mut cx, &namespaces),
         personality: personality::check(&mut cx),
         memory_policy: memory_policy::check(&mut cx),
         time_offsets: time_offsets::check(&mut cx, &namespaces),

@@ -7,10 +7,9 @@ use crate::spec::{Linux, Process};
 /// A part: its pointer, its name, and whether a configuration has it.
 type Part = (&'static str, &'static str, fn(&Linux, &Process) -> bool);
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 2] = [
     ("/linux/intelRdt", "Intel RDT", |linux, _| linux.intel_rdt.is_some()),
     ("/linux/mountLabel", "SELinux labels of mounts", |linux, _| linux.mount_label.is_some()),
-    ("/linux/netDevices", "network devices", |linux, _| !linux.net_devices.is_empty()),
 ];
 
 /// Reports every part that cannot be applied.

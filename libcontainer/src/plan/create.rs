@@ -12,7 +12,8 @@ use crate::config::{Config, Joined, MountKind};
 use crate::features::{
     capabilities, cgroup_entry, cgroup_mounts, cgroup_owner, console, descriptors, devices, hooks,
     hostname, keyring, labels, landlock, limits, masked_paths, memory_policy, mounts, namespaces,
-    notify, process, rootfs, scheduler, seccomp, sysctl, time_offsets, user, user_namespace,
+    net_devices, notify, process, rootfs, scheduler, seccomp, sysctl, time_offsets, user,
+    user_namespace,
 };
 use crate::host::Host;
 use crate::steps::Steps;
@@ -158,6 +159,7 @@ impl<'a> Create<'a> {
             self.open_trees();
         }
         let met = time_offsets::enter(config, &mut self.steps);
+        let met = net_devices::move_in(config, &mut self.steps) || met;
         if config.mappings.is_some() && !met {
             self.steps.phase("map"); // init needs its ids from here on
         }

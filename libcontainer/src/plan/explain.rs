@@ -198,6 +198,12 @@ impl<'a> Words<'a> {
             Task::Spawn { .. } => scheduling::spawn(task),
             Task::TimeOffsets { offsets, .. } => scheduling::clocks(offsets),
             Task::Schedule { attributes } => format!("run under {}", scheduler::words(attributes)),
+            Task::MoveNetDevice { device } => {
+                format!(
+                    "move the network device {} into the container as {}",
+                    device.host, device.name
+                )
+            }
             Task::WriteMappings { mappings } => format!(
                 "write {} user and {} group mappings",
                 mappings.uid.len(),

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use libcontainer_init::sys::scheduler::Attributes;
 use libcontainer_init::wire::Slot;
 
-use crate::config::{IoPriority, Joined, Mappings};
+use crate::config::{IoPriority, Joined, Mappings, NetDevice};
 use crate::spec::Hook;
 
 /// What the thread that starts init takes on first: init and all that comes of it begin with it,
@@ -119,6 +119,11 @@ pub enum Task {
         /// What it inherits.
         inherited: Inherited,
     },
+    /// Moves a network device into init's network namespace.
+    MoveNetDevice {
+        /// Which, and its name there.
+        device: NetDevice,
+    },
     /// Writes the id mappings of init's user namespace.
     WriteMappings {
         /// Which.
@@ -194,6 +199,7 @@ impl Task {
             Self::GiveCgroup { .. } => "GiveCgroup",
             Self::OpenCgroups { .. } => "OpenCgroups",
             Self::Spawn { .. } => "Spawn",
+            Self::MoveNetDevice { .. } => "MoveNetDevice",
             Self::WriteMappings { .. } => "WriteMappings",
             Self::TimeOffsets { .. } => "TimeOffsets",
             Self::AdoptInit => "AdoptInit",
