@@ -11,6 +11,7 @@ use libcontainer_init::sys::scheduler::Attributes as Scheduling;
 
 use crate::spec;
 use crate::task::cgroup::CgroupPlan;
+use crate::task::resctrl::SchemaLine;
 
 /// Everything that `create` or `exec` needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +64,8 @@ pub struct Config {
     pub hooks: spec::Hooks,
     /// Cgroups and what is written into them.
     pub cgroup: Option<CgroupPlan>,
+    /// Its place in resctrl.
+    pub intel_rdt: Option<IntelRdt>,
     /// Annotations, passed on to hooks.
     pub annotations: BTreeMap<String, String>,
     /// The version the configuration names.
@@ -377,6 +380,23 @@ pub struct MemoryPolicy {
     pub mode: u32,
     /// Bit n % 32 of word n / 32 is node n; empty for none.
     pub nodes: Vec<u32>,
+}
+
+/// A place in the resctrl file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntelRdt {
+    /// Where that is mounted.
+    pub root: PathBuf,
+    /// The class, a directory of it; none for the default class.
+    pub class: Option<String>,
+    /// Whether the class is the container's own.
+    pub own: bool,
+    /// What the class is to have, and must have if it is there already.
+    pub limits: Vec<SchemaLine>,
+    /// What it is to have besides.
+    pub schemata: Vec<SchemaLine>,
+    /// The monitoring group, a directory of the class.
+    pub monitor: Option<String>,
 }
 
 /// A terminal of the container's own.

@@ -46,6 +46,7 @@ mod netlink;
 mod oci;
 mod options;
 pub mod plan;
+mod resctrl;
 pub mod seccomp;
 mod seccomp_agent;
 pub mod spec;
@@ -66,8 +67,9 @@ pub use container::{
 pub use error::{Error, ErrorKind, Fault, Result, errno_text};
 pub use features::capabilities::CAPABILITIES;
 pub use features_document::features_document;
-pub use host::{Cgroups, Host};
+pub use host::{Cgroups, Host, Resctrl};
 pub use id::ContainerId;
 pub use options::{Attachments, CgroupManager, Console, Options};
 pub use plan::Plan;
+pub use resctrl::{BandwidthInfo, CacheDomain, CacheInfo, IntelRdtStatistics};
 pub use seccomp_agent::{SeccompAgent, SeccompAnswer, SeccompQuestion};

@@ -18,6 +18,7 @@ use crate::host::Host;
 use crate::id::ContainerId;
 use crate::options::{Attachments, Options};
 use crate::plan::Plan;
+use crate::resctrl::Made;
 
 impl Store {
     /// Creates a container: everything is set up, and its program waits to be started.
@@ -68,6 +69,7 @@ impl<'a> Creation<'a> {
             has_hooks: bundle.spec().hooks.is_some(),
             options: options.clone(),
             cgroup: None,
+            resctrl: None,
         };
         Self {
             id,
@@ -79,6 +81,7 @@ impl<'a> Creation<'a> {
             cgroup: None,
             scope_started: false,
             warnings: plan.warnings().to_vec(),
+            resctrl: Made::default(),
             net_devices: None,
             launch,
         }
@@ -120,6 +123,11 @@ impl<'a> Creation<'a> {
         };
         if let Some(cgroup) = cgroup
             && let Err(error) = remove_cgroup(&cgroup)
+        {
+            log::warn!("{error}");
+        }
+        if let Some(group) = &self.record.resctrl
+            && let Err(error) = group.take_back(&self.resctrl)
         {
             log::warn!("{error}");
         }

@@ -16,6 +16,7 @@ use crate::cgroup::Cgroup;
 use crate::config::{Joined, NetDevice};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::id::ContainerId;
+use crate::resctrl::{Group, Made};
 use crate::spec::{Hook, Spec, State};
 use crate::task::{Inherited, Task};
 
@@ -32,6 +33,8 @@ pub(super) struct Creation<'a> {
     /// Whether systemd was asked for a scope: then it goes with what is in it, made or not.
     pub(super) scope_started: bool,
     pub(super) warnings: Vec<Fault>,
+    /// What was made in resctrl.
+    pub(super) resctrl: Made,
     /// Network devices that were moved in.
     pub(super) net_devices: Option<NetDevices>,
     pub(super) launch: Launch,
@@ -51,6 +54,8 @@ impl Actor for Creation<'_> {
             Task::LimitCgroups => self.limit_cgroups(),
             Task::GiveCgroup { uid } => self.give_cgroup(*uid),
             Task::OpenCgroups { first, .. } => self.open_cgroups(*first),
+            Task::MakeResctrl => self.make_resctrl(),
+            Task::EnterResctrl => self.enter_resctrl(),
             Task::Spawn { namespaces, join, into_cgroup, keep_capabilities, inherited, .. } => {
                 self.spawn(*namespaces, join, *into_cgroup, *keep_capabilities, inherited)
             }
@@ -66,12 +71,14 @@ impl Actor for Creation<'_> {
 }
 
 impl Creation<'_> {
-    /// Claims the id. The record names the cgroups before they are made.
+    /// Claims the id. The record names the cgroups and other groups before they are made.
     fn claim(&mut self) -> Result<()> {
         self.lock = Some(self.directory.claim(self.id)?);
         let survey = self.launch.plan.config.cgroup.as_ref().map(Cgroup::survey).transpose()?;
         self.record.cgroup = survey.as_ref().map(|survey| survey.cgroup().clone());
         self.survey = survey;
+        let rdt = &self.launch.plan.config.intel_rdt;
+        self.record.resctrl = rdt.as_ref().map(Group::survey).transpose()?;
         self.directory.write_config(self.spec)?;
         self.directory.write(&self.record)
     }
@@ -125,6 +132,18 @@ impl Creation<'_> {
             self.launch.slots.extend((first.0..).map(Slot).zip(files));
         }
         Ok(())
+    }
+
+    fn make_resctrl(&mut self) -> Result<()> {
+        match (&self.record.resctrl, &self.launch.plan.config.intel_rdt) {
+            (Some(group), Some(plan)) => group.make(plan, &mut self.resctrl),
+            _ => Ok(()),
+        }
+    }
+
+    fn enter_resctrl(&self) -> Result<()> {
+        let pid = self.launch.pid()?;
+        self.record.resctrl.as_ref().map_or(Ok(()), |group| group.enter(pid))
     }
 
     fn spawn(

@@ -19,6 +19,7 @@
 //! | `sysctl` | `/linux/sysctl` | WriteProc | proc(5) |
 //! | `labels` | `/process/apparmorProfile`, `/process/selinuxLabel` | WriteProc | proc_pid_attr(5) |
 //! | `cgroup`, `cgroup_sheet`, `cgroup_entry`, `resources_v1`, `resources_v2`, `resources_update`, `cgroup_devices`, `cgroup_device_program`, `cgroup_owner`, `systemd` | `/linux/resources`, `/linux/cgroupsPath` | StartScope, MakeCgroups, LimitCgroups, GiveCgroup, EnterCgroups | cgroups(7) |
+//! | `intel_rdt` | `/linux/intelRdt` | MakeResctrl, EnterResctrl | resctrl (kernel: `Documentation/filesystems/resctrl.rst`) |
 //! | `process` | `/process` args, env, cwd, umask | WorkingDir, Home, FindProgram, Ready, Exec | execve(2) |
 //! | `user` | `/process/user` | User, StdioOwner, Umask | setresuid(2) |
 //! | `capabilities` | `/process/capabilities` | BoundingSet, Capabilities, NoNewPrivileges | capabilities(7) |
@@ -51,6 +52,7 @@ pub mod descriptors;
 pub mod devices;
 pub mod hooks;
 pub mod hostname;
+pub mod intel_rdt;
 pub mod io_priority;
 pub mod keyring;
 pub mod labels;
@@ -175,6 +177,7 @@ pub fn check(
         notify_socket: notify::check(&mut cx, &namespaces),
         hooks: hooks::check(&mut cx),
         cgroup,
+        intel_rdt: intel_rdt::check(&mut cx),
         annotations: spec.annotations.clone(),
         version: spec.oci_version.clone(),
         namespaces,

@@ -7,10 +7,8 @@ use crate::spec::{Linux, Process};
 /// A part: its pointer, its name, and whether a configuration has it.
 type Part = (&'static str, &'static str, fn(&Linux, &Process) -> bool);
 
-const PARTS: [Part; 2] = [
-    ("/linux/intelRdt", "Intel RDT", |linux, _| linux.intel_rdt.is_some()),
-    ("/linux/mountLabel", "SELinux labels of mounts", |linux, _| linux.mount_label.is_some()),
-];
+const PARTS: [Part; 1] =
+    [("/linux/mountLabel", "SELinux labels of mounts", |linux, _| linux.mount_label.is_some())];
 
 /// Reports every part that cannot be applied.
 pub fn check(cx: &mut Context<'_>) {

@@ -4,11 +4,13 @@
 //! options and facts always give the same plan. Probing reads the kernel, never the configuration.
 
 pub mod cgroups;
+mod resctrl;
 
 use libcontainer_init::sys::{caps, landlock};
 use nix::errno::Errno;
 
 pub use cgroups::Cgroups;
+pub use resctrl::Resctrl;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -34,6 +36,8 @@ pub struct Host {
     pub known_capabilities: u64,
     /// The version of Landlock's ABI; 0 if the kernel has none, or does not let this process use it.
     pub landlock: u32,
+    /// The resctrl file system, if it is mounted.
+    pub resctrl: Option<Resctrl>,
 }
 
 /// CAP_SYS_ADMIN, capabilities(7).
@@ -62,6 +66,7 @@ impl Host {
             bounding,
             known_capabilities,
             landlock: landlock::version().unwrap_or(0),
+            resctrl: Resctrl::probe(),
         })
     }
 
@@ -78,6 +83,7 @@ impl Host {
             bounding: ALL,
             known_capabilities: ALL,
             landlock: 7,
+            resctrl: Some(Resctrl::example()),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! are. Features write them, `container` performs them, `plan::explain` prints them.
 
 pub mod cgroup;
+pub mod resctrl;
 pub mod systemd;
 
 use std::path::PathBuf;
@@ -106,6 +107,10 @@ pub enum Task {
         /// How many.
         count: u32,
     },
+    /// Makes the container's class and monitoring group of resctrl.
+    MakeResctrl,
+    /// Moves init into them.
+    EnterResctrl,
     /// Starts init.
     Spawn {
         /// `CLONE_NEW*` of namespaces to create with it.
@@ -198,6 +203,8 @@ impl Task {
             Self::LimitCgroups => "LimitCgroups",
             Self::GiveCgroup { .. } => "GiveCgroup",
             Self::OpenCgroups { .. } => "OpenCgroups",
+            Self::MakeResctrl => "MakeResctrl",
+            Self::EnterResctrl => "EnterResctrl",
             Self::Spawn { .. } => "Spawn",
             Self::MoveNetDevice { .. } => "MoveNetDevice",
             Self::WriteMappings { .. } => "WriteMappings",
