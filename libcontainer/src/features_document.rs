@@ -35,7 +35,6 @@ pub fn features_document() -> Features {
 fn linux() -> LinuxFeatures {
     let if_applied =
         |pointers: &[&str]| Enabled { enabled: pointers.iter().all(|p| refused::can_apply(p)) };
-    let rdt = refused::can_apply("/linux/intelRdt");
     LinuxFeatures {
         namespaces: sorted(namespaces::names().map(str::to_owned)),
         capabilities: texts(capabilities::CAPABILITIES),
@@ -60,11 +59,11 @@ fn linux() -> LinuxFeatures {
             modes: texts(memory_policy::MODES.map(|(name, _)| name)),
             flags: texts(memory_policy::FLAGS.map(|(name, _)| name)),
         },
-        intel_rdt: IntelRdtFeatures { enabled: rdt, schemata: rdt, monitoring: rdt },
+        intel_rdt: IntelRdtFeatures { enabled: true, schemata: true, monitoring: true },
         mount_extensions: MountExtensions {
             idmap: Enabled { enabled: mount_options::supported().any(|name| name == "idmap") },
         },
-        net_devices: if_applied(&["/linux/netDevices"]),
+        net_devices: Enabled { enabled: true },
     }
 }
 

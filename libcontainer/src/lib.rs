@@ -61,8 +61,8 @@ pub use container::{
     PressureWatch, RdmaStatistics, Resource, Stall, Statistics,
 };
 pub use container::{
-    Container, Ending, ExecOptions, Exit, Mark, NotifySocket, Process, ServiceManager, Signal,
-    Status, Store, Timeline, receive_child_exits,
+    Container, Ending, ExecOptions, Exit, Mark, NotifySocket, Process, ServiceManager, Shares,
+    Signal, Status, Store, Timeline, receive_child_exits,
 };
 pub use error::{Error, ErrorKind, Fault, Result, errno_text};
 pub use features::capabilities::CAPABILITIES;

@@ -9,6 +9,7 @@
 use super::Context;
 use crate::config::{Config, IntelRdt};
 use crate::error::Fault;
+use crate::host::{Host, Resctrl};
 use crate::spec;
 use crate::steps::Steps;
 use crate::task::Task;
@@ -26,10 +27,7 @@ pub fn check(cx: &mut Context<'_>) -> Option<IntelRdt> {
     let (limits, schemata) = lines(wanted, &mut cx.faults);
     let named = wanted.clos_id.as_deref().filter(|name| !name.is_empty());
     check_name(cx, named);
-    let Some(resctrl) = &cx.host.resctrl else {
-        cx.fault(POINTER, "no resctrl file system is mounted");
-        return None;
-    };
+    let resctrl = mounted(cx.host, &mut cx.faults)?;
     if wanted.enable_monitoring && !resctrl.monitoring {
         let message = "the kernel has no monitoring groups in its resctrl file system";
         cx.fault(format!("{POINTER}/enableMonitoring"), message);
@@ -44,6 +42,27 @@ pub fn check(cx: &mut Context<'_>) -> Option<IntelRdt> {
         schemata,
         monitor: wanted.enable_monitoring.then(|| id.to_owned()),
     })
+}
+
+fn mounted<'a>(host: &'a Host, faults: &mut Vec<Fault>) -> Option<&'a Resctrl> {
+    if host.resctrl.is_none() {
+        let message = "Intel RDT needs a resctrl file system, and none is mounted".to_owned();
+        faults.push(Fault { pointer: POINTER.to_owned(), message });
+    }
+    host.resctrl.as_ref()
+}
+
+/// A class of its own for a container that is there.
+pub fn own(
+    wanted: &spec::IntelRdt,
+    id: &str,
+    host: &Host,
+    faults: &mut Vec<Fault>,
+) -> Option<IntelRdt> {
+    let (limits, schemata) = lines(wanted, faults);
+    let root = mounted(host, faults)?.root.clone();
+    let class = Some(id.to_owned());
+    Some(IntelRdt { root, class, own: true, limits, schemata, monitor: None })
 }
 
 /// A class is a directory with a name of its own, right below the root.
@@ -68,10 +87,7 @@ fn check_name(cx: &mut Context<'_>, named: Option<&str>) {
 
 /// What is to be written to `schemata`, in order: first what an existing class must have already,
 /// then the rest.
-pub fn lines(
-    wanted: &spec::IntelRdt,
-    faults: &mut Vec<Fault>,
-) -> (Vec<SchemaLine>, Vec<SchemaLine>) {
+fn lines(wanted: &spec::IntelRdt, faults: &mut Vec<Fault>) -> (Vec<SchemaLine>, Vec<SchemaLine>) {
     let mut line = |name: String, text: &str| {
         let line = Some(text).filter(|text| !text.contains('\n')).and_then(SchemaLine::parse);
         if line.is_none() {

@@ -8,6 +8,7 @@
 
 mod statistics;
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind as IoErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -146,19 +147,38 @@ impl Group {
         Ok(())
     }
 
+    /// The tasks that are in its class.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn tasks(&self) -> Result<BTreeSet<i32>> {
+        let text = self.read("tasks")?;
+        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
     /// The values that its class has.
     ///
     /// # Errors
     /// The file cannot be read.
     pub(crate) fn schemata(&self) -> Result<String> {
-        let path = self.dir().join("schemata");
+        self.read("schemata")
+    }
+
+    fn read(&self, file: &str) -> Result<String> {
+        let path = self.dir().join(file);
         fs::read_to_string(&path).map_err(|error| {
             Error::io(format!("cannot read {}", path.display()), &error).path(&path)
         })
     }
 
     /// Writes lines: the kernel takes all of them, or none.
-    fn write_lines<'a>(&self, lines: impl IntoIterator<Item = &'a SchemaLine>) -> Result<()> {
+    ///
+    /// # Errors
+    /// The kernel refuses them.
+    pub(crate) fn write_lines<'a>(
+        &self,
+        lines: impl IntoIterator<Item = &'a SchemaLine>,
+    ) -> Result<()> {
         let text: String = lines.into_iter().map(|line| format!("{line}\n")).collect();
         if text.is_empty() { Ok(()) } else { self.write_schemata(&text) }
     }
