@@ -4,6 +4,11 @@
 //! alone. A change of behaviour shows as a change of a text below `tests/plans/`; when it is meant,
 //! `BLESS=1 cargo test -p libcontainer --test plans` writes the texts anew.
 
+#[path = "plans/intel_rdt.rs"]
+mod intel_rdt;
+#[path = "plans/net_devices.rs"]
+mod net_devices;
+
 use std::path::{Path, PathBuf};
 
 use libcontainer::spec::{
@@ -109,6 +114,8 @@ fn made() -> Vec<Case> {
     cases.extend(process_cases());
     cases.extend(scheduling_cases());
     cases.extend(time_cases());
+    cases.extend(net_devices::cases());
+    cases.extend(intel_rdt::cases());
     cases
 }
 
@@ -271,7 +278,6 @@ fn process_cases() -> Vec<Case> {
         }),
         Case::new("refused", |case| {
             let linux = case.spec.linux.as_mut().unwrap();
-            linux.intel_rdt = Some(libcontainer::spec::IntelRdt::default());
             linux.mount_label = Some("system_u:object_r:container_file_t:s0".into());
         }),
         Case::new("labels", |case| {

@@ -41,7 +41,7 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Vec<NetDevice> {
         } else if !is_name(name) || !is_pattern(name) {
             let message = format!("\"{name}\" cannot be the name of a network device");
             cx.fault(at, message);
-        } else if name == "lo" && namespaces.creates(NEWNET) {
+        } else if name == "lo" {
             cx.fault(at, "every network namespace has a device lo already");
         } else if let Some(other) =
             devices.iter().find(|other| other.name == *name && !name.contains(NUMBER))

@@ -7,7 +7,11 @@ pub(super) fn make(config: &Config) -> String {
     let Some(plan) = &config.intel_rdt else { return String::new() };
     let lines: Vec<String> =
         plan.limits.iter().chain(&plan.schemata).map(ToString::to_string).collect();
-    let verb = if plan.own { "make" } else { "find" };
+    let verb = match (plan.own, lines.is_empty()) {
+        (true, _) => "make",
+        (false, true) => "find",
+        (false, false) => "find or make",
+    };
     let lines =
         if lines.is_empty() { String::new() } else { format!(" with {}", lines.join(", ")) };
     let monitor = if plan.monitor.is_some() { " and a monitoring group" } else { "" };
