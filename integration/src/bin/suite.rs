@@ -37,6 +37,7 @@ const IN_MACHINE: &[&str] = &[
     "wait",
     "hot_mounts",
     "namespaces",
+    "net_devices",
     "user_namespace",
     "scheduling",
     "clocks",
