@@ -55,6 +55,7 @@ pub mod task;
 
 pub use bundle::Bundle;
 pub use cgroup::{SubCgroup, Usage};
+pub use container::{BandwidthInfo, CacheDomain, CacheInfo, IntelRdtStatistics};
 pub use container::{
     BlockIoEntry, BlockIoStatistics, CpuStatistics, CpusetStatistics, Event, EventOptions, Events,
     HugetlbStatistics, MemoryCounter, MemoryStatistics, PidsStatistics, Pressure, PressureTrigger,
@@ -71,5 +72,4 @@ pub use host::{Cgroups, Host, Resctrl};
 pub use id::ContainerId;
 pub use options::{Attachments, CgroupManager, Console, Options};
 pub use plan::Plan;
-pub use resctrl::{BandwidthInfo, CacheDomain, CacheInfo, IntelRdtStatistics};
 pub use seccomp_agent::{SeccompAgent, SeccompAnswer, SeccompQuestion};

@@ -59,6 +59,7 @@ pub use crate::cgroup::{
 };
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::id::ContainerId;
+pub use crate::resctrl::{BandwidthInfo, CacheDomain, CacheInfo, IntelRdtStatistics};
 use record::{Directory, Record};
 
 /// The version of the runtime-spec that states and features comply with.

@@ -285,7 +285,7 @@ mod tests {
             let root = Self(std::env::temp_dir().join(name));
             fs::create_dir(&root.0).unwrap();
             root.put("info/MB/bandwidth_gran", "10\n");
-            root.group("");
+            root.group(".");
             root
         }
 
