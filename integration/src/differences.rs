@@ -167,6 +167,8 @@ const TABLE: &[(Kind, &str, &str)] = &[
     (Kind::Crun, "foreground::nobody_reads_a_pipe_and_the_command_sleeps_and_nothing_is_lost", "its caller must have a terminal"),
     (Kind::Crun, "foreground::what_is_written_right_before_the_end_arrives_whole", "its caller must have a terminal"),
     (Kind::Crun, "foreground::a_resize_of_the_callers_terminal_is_followed", "a process of exec has no terminal to ask for its size"),
+    (Kind::Runc, "resctrl::without_resctrl_there_is_no_container_that_wants_a_share", "it does without the class"),
+    (Kind::Crun, "resctrl::without_resctrl_there_is_no_container_that_wants_a_share", "it does without the class"),
     (Kind::Runc, "net_devices::a_device_keeps_its_properties_and_is_up", "runc knows them from 1.4 on"),
     (Kind::Runc, "net_devices::permanent_addresses_of_global_scope_go_along_and_no_others", "runc knows them from 1.4 on"),
     (Kind::Runc, "net_devices::devices_are_renamed_in_the_container", "runc knows them from 1.4 on"),
@@ -176,6 +178,7 @@ const TABLE: &[(Kind, &str, &str)] = &[
     (Kind::Runc, "net_devices::devices_stay_in_a_namespace_that_others_have", "runc knows them from 1.4 on"),
     (Kind::Runc, "net_devices::what_cannot_be_moved_is_refused", "runc knows them from 1.4 on"),
     (Kind::Runc, "net_devices::a_creation_that_fails_gives_the_devices_back_as_they_were", "runc knows them from 1.4 on"),
+    (Kind::Runc, "net_devices::a_device_that_cannot_get_its_name_or_its_addresses_is_given_back", "runc knows them from 1.4 on"),
     (Kind::Runc, "net_devices::a_runtime_that_is_killed_leaves_nothing_that_cannot_be_deleted", "runc knows them from 1.4 on"),
     (Kind::Crun, "net_devices::a_device_keeps_its_properties_and_is_up", "crun knows them from 1.22 on"),
     (Kind::Crun, "net_devices::permanent_addresses_of_global_scope_go_along_and_no_others", "crun knows them from 1.22 on"),
@@ -186,6 +189,7 @@ const TABLE: &[(Kind, &str, &str)] = &[
     (Kind::Crun, "net_devices::devices_stay_in_a_namespace_that_others_have", "crun knows them from 1.22 on"),
     (Kind::Crun, "net_devices::what_cannot_be_moved_is_refused", "crun knows them from 1.22 on"),
     (Kind::Crun, "net_devices::a_creation_that_fails_gives_the_devices_back_as_they_were", "crun knows them from 1.22 on"),
+    (Kind::Crun, "net_devices::a_device_that_cannot_get_its_name_or_its_addresses_is_given_back", "crun knows them from 1.22 on"),
     (Kind::Crun, "net_devices::a_runtime_that_is_killed_leaves_nothing_that_cannot_be_deleted", "crun knows them from 1.22 on"),
 ];
 

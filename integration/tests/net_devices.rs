@@ -211,6 +211,16 @@ fn a_container_with_a_user_namespace_gets_devices_too() {
     let bundle = bundle(&scene, &[("a0", "wan")]).mapped(BASE).sh("ip -o address show dev wan");
     let told = network.run(&scene, &bundle).ok().stdout;
     assert!(told.contains("10.1.0.1/24"), "{told}");
+    // In a user namespace of others, too: there init makes the network namespace itself.
+    let network = Network::pairs(1);
+    let first = scene.start(&scene.bundle().mapped(BASE).sleeping());
+    let user = format!("/proc/{}/ns/user", first.pid());
+    let bundle = self::bundle(&scene, &[("a0", "wan")]).mapped(BASE);
+    let bundle = bundle.namespace("user", Some(&user));
+    let bundle = bundle.unset("/linux/uidMappings").unset("/linux/gidMappings");
+    let told = network.run(&scene, &bundle.sh("ip -o link show dev wan")).ok().stdout;
+    assert!(told.contains("UP"), "{told}");
+    first.end();
 }
 
 #[test]
@@ -289,6 +299,27 @@ fn a_creation_that_fails_gives_the_devices_back_as_they_were() {
         until("all addresses", || network.told("a0").contains("fe80"));
         assert_eq!([network.told("a0"), network.told("a1")], before);
     }
+}
+
+/// The kernel moves a device first and names it then: it is there already when that fails.
+#[test]
+fn a_device_that_cannot_get_its_name_or_its_addresses_is_given_back() {
+    let Some(scene) = Scene::needing(&NEEDS) else { return };
+    let network = Network::pairs(1);
+    network.sh("ip link property add dev a0 altname another-name; ip link set a0 up");
+    let before = network.told("a0");
+    // No two names are the same, also of one device.
+    let outcome = network.run(&scene, &bundle(&scene, &[("a0", "another-name")]));
+    outcome.refused().says(&["a0", "file exists", "/linux/netDevices/a0"]);
+    assert_eq!(network.told("a0"), before);
+
+    let joined = Network::with("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6");
+    network.sh("ip address add fd12::1/64 nodad dev a0");
+    let before = network.told("a0");
+    let bundle = bundle(&scene, &[("a0", "wan")]).namespace("network", Some(&joined.path()));
+    let outcome = network.run(&scene, &bundle);
+    outcome.refused().says(&["cannot keep the addresses", "a0", "/linux/netDevices/a0"]);
+    assert_eq!(network.told("a0"), before);
 }
 
 #[test]

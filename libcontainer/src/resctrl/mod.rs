@@ -13,6 +13,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind as IoErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use serde_json::{Value, json};
 
 pub use statistics::{BandwidthInfo, CacheDomain, CacheInfo, IntelRdtStatistics};
@@ -57,8 +58,9 @@ impl Group {
         let found = group.own_dirs().find(|dir| fs::symlink_metadata(dir).is_ok());
         match found {
             Some(dir) => {
-                let message = format!("the resctrl group {} is there already", dir.display());
-                Err(Error::new(ErrorKind::Exists, message).path(dir))
+                let message = format!("cannot make the resctrl group {}", dir.display());
+                let error = Error::system(message, Errno::EEXIST).path(dir);
+                Err(error.pointer_is("/linux/intelRdt"))
             }
             None => Ok(group),
         }
@@ -336,7 +338,10 @@ mod tests {
         let mut made = Made::default();
         group.make(&root.plan(None, &[]), &mut made).unwrap();
         assert!(made.class && !made.monitor && root.has("c1"));
-        assert_eq!(Group::survey(&root.plan(None, &[])).unwrap_err().kind(), ErrorKind::Exists);
+        assert_eq!(
+            Group::survey(&root.plan(None, &[])).unwrap_err().raw_errno(),
+            Some(libc::EEXIST)
+        );
         let read = Group::from_json(&group.to_json()).unwrap();
         assert_eq!(read, group);
         read.remove().unwrap();
