@@ -130,10 +130,14 @@ impl NetDevices {
         socket.move_link(*index, &own).or_else(|_| socket.move_link(*index, &any))?;
         let socket = &mut self.host.socket;
         let index = socket.link_named(&link.name)?.ok_or(Errno::ENODEV)?.index;
-        for address in addresses.iter().filter(|address| !address.is_derived()) {
-            socket.add_address(index, address)?;
+        // Also without one of its addresses it is worth more if it is up.
+        let addresses = addresses.iter().filter(|address| !address.is_derived());
+        let refusals: Vec<Refusal> =
+            addresses.filter_map(|address| socket.add_address(index, address).err()).collect();
+        if link.up {
+            socket.set_up(index)?;
         }
-        if link.up { socket.set_up(index) } else { Ok(()) }
+        refusals.into_iter().next().map_or(Ok(()), Err)
     }
 }
 

@@ -8,11 +8,14 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use super::Container;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::features::intel_rdt;
 use crate::host::Host;
 use crate::resctrl::{Group, Made};
 use crate::spec;
+
+/// How often threads are looked for that were started meanwhile.
+const ROUNDS: usize = 100;
 
 /// Shares that `update` changes (config-linux.md, "IntelRdt"). What is absent or empty stays as it
 /// is.
@@ -81,7 +84,7 @@ impl Container {
     /// Moves every thread into a group. One that is not there yet by then was started by one that
     /// was not, and is found when they are looked for again.
     fn enter_all(&self, group: &Group) -> Result<()> {
-        loop {
+        for _ in 0..ROUNDS {
             let inside = group.tasks()?;
             let all = self.processes()?.into_iter().flat_map(threads);
             let outside: BTreeSet<i32> = all.filter(|task| !inside.contains(task)).collect();
@@ -95,6 +98,8 @@ impl Container {
                 }
             }
         }
+        let message = format!("the threads of container \"{}\" cannot all be found", self.id);
+        Err(Error::new(ErrorKind::State, message))
     }
 
     /// Makes it as it was before. What cannot be taken back is told.

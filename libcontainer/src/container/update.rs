@@ -18,7 +18,8 @@ impl Container {
     ///
     /// # Errors
     /// The container is stopped or has no cgroup, `resources` contradicts itself or the kernel, or
-    /// a limit cannot be set; then all of them are as before.
+    /// a limit cannot be set, or shares are asked for and resctrl is not mounted; then all of them are
+    /// as before.
     pub fn update(&mut self, resources: &Resources, shares: &Shares) -> Result<Vec<Fault>> {
         let _lock = self.lock()?;
         Verb::Update.check(&self.id, self.status()?)?;

@@ -13,7 +13,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use libcontainer_init::sys::{namespace, socket as options};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, connect, recv, send,
+    socket,
 };
 
 pub(crate) use address::Address;
@@ -48,6 +49,9 @@ impl Socket {
         let (family, kind) = (AddressFamily::Netlink, SockType::Raw);
         let fd = socket(family, kind, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)
             .map_err(|errno| Error::system("cannot open a netlink socket", errno))?;
+        // From here on only the kernel can answer: others in a namespace may send messages, too.
+        connect(fd.as_raw_fd(), &NetlinkAddr::new(0, 0))
+            .map_err(|errno| Error::system("cannot connect a netlink socket", errno))?;
         for option in [CAP_ACK, EXT_ACK] {
             options::set_option(fd.as_raw_fd(), SOL_NETLINK, option, 1)
                 .map_err(|failure| call("cannot set up a netlink socket", failure))?;
@@ -109,5 +113,27 @@ impl Socket {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::{getsockname, sendto};
+
+    use super::*;
+
+    #[test]
+    fn nobody_but_the_kernel_is_heard() {
+        let mut ours = Socket::open().unwrap();
+        let port = getsockname::<NetlinkAddr>(ours.fd.as_raw_fd()).unwrap().pid();
+        let (family, kind) = (AddressFamily::Netlink, SockType::Raw);
+        let other = socket(family, kind, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute);
+        let (other, to) = (other.unwrap(), NetlinkAddr::new(port, 0));
+        let forged = Request::new(16, 0, &[0; 16]).text(3, "forged").encode(1);
+        let sent = sendto(other.as_raw_fd(), &forged, &to, MsgFlags::empty());
+        // Without CAP_NET_ADMIN nobody may try.
+        assert!(matches!(sent, Err(Errno::ECONNREFUSED | Errno::EPERM)), "{sent:?}");
+        assert_eq!(ours.link_named("lo").unwrap().unwrap().name, "lo");
+        assert_eq!(ours.link_named("forged"), Ok(None));
     }
 }
