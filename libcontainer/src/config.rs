@@ -11,6 +11,7 @@ use libcontainer_init::sys::scheduler::Attributes as Scheduling;
 
 use crate::spec;
 use crate::task::cgroup::CgroupPlan;
+use crate::task::resctrl::SchemaLine;
 
 /// Everything that `create` or `exec` needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +42,8 @@ pub struct Config {
     pub readonly_paths: Vec<String>,
     /// Kernel parameters: path below /proc/sys, value, name as configured.
     pub sysctl: Vec<(String, String, String)>,
+    /// Network devices that move in.
+    pub net_devices: Vec<NetDevice>,
     /// The execution domain, personality(2).
     pub personality: Option<u32>,
     /// The memory policy.
@@ -63,6 +66,8 @@ pub struct Config {
     pub hooks: spec::Hooks,
     /// Cgroups and what is written into them.
     pub cgroup: Option<CgroupPlan>,
+    /// Its place in resctrl.
+    pub intel_rdt: Option<IntelRdt>,
     /// Annotations, passed on to hooks.
     pub annotations: BTreeMap<String, String>,
     /// The version the configuration names.
@@ -284,6 +289,17 @@ pub struct Attributes {
     pub clear_all: u32,
 }
 
+/// A network device that moves into the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetDevice {
+    /// Its name in the runtime's network namespace.
+    pub host: String,
+    /// Its name in the container's, in which `%d` is a number of the kernel's choice.
+    pub name: String,
+    /// Where in the configuration.
+    pub pointer: String,
+}
+
 /// Device nodes and links.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Devices {
@@ -399,6 +415,23 @@ pub struct MemoryPolicy {
     pub mode: u32,
     /// Bit n % 32 of word n / 32 is node n; empty for none.
     pub nodes: Vec<u32>,
+}
+
+/// A place in the resctrl file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntelRdt {
+    /// Where that is mounted.
+    pub root: PathBuf,
+    /// The class, a directory of it; none for the default class.
+    pub class: Option<String>,
+    /// Whether the class is the container's own.
+    pub own: bool,
+    /// What the class is to have, and must have if it is there already.
+    pub limits: Vec<SchemaLine>,
+    /// What it is to have besides.
+    pub schemata: Vec<SchemaLine>,
+    /// The monitoring group, a directory of the class.
+    pub monitor: Option<String>,
 }
 
 /// A terminal of the container's own.

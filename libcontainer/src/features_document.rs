@@ -6,8 +6,7 @@
 
 use crate::container::OCI_VERSION;
 use crate::features::{
-    capabilities, hooks, landlock, memory_policy, mount_options, namespaces, refused, seccomp,
-    systemd,
+    capabilities, hooks, landlock, memory_policy, mount_options, namespaces, seccomp, systemd,
 };
 use crate::seccomp::{ACTIONS, ARCHITECTURES, FLAGS, OPERATORS};
 use crate::spec::{
@@ -33,9 +32,6 @@ pub fn features_document() -> Features {
 }
 
 fn linux() -> LinuxFeatures {
-    let if_applied =
-        |pointers: &[&str]| Enabled { enabled: pointers.iter().all(|p| refused::can_apply(p)) };
-    let rdt = refused::can_apply("/linux/intelRdt");
     LinuxFeatures {
         namespaces: sorted(namespaces::names().map(str::to_owned)),
         capabilities: texts(capabilities::CAPABILITIES),
@@ -54,17 +50,17 @@ fn linux() -> LinuxFeatures {
             known_flags: sorted(FLAGS.iter().map(|(name, _)| (*name).to_owned())),
             supported_flags: sorted(FLAGS.iter().map(|(name, _)| (*name).to_owned())),
         },
-        apparmor: if_applied(&["/process/apparmorProfile"]),
-        selinux: if_applied(&["/process/selinuxLabel", "/linux/mountLabel"]),
+        apparmor: Enabled { enabled: true },
+        selinux: Enabled { enabled: true },
         memory_policy: MemoryPolicyFeatures {
             modes: texts(memory_policy::MODES.map(|(name, _)| name)),
             flags: texts(memory_policy::FLAGS.map(|(name, _)| name)),
         },
-        intel_rdt: IntelRdtFeatures { enabled: rdt, schemata: rdt, monitoring: rdt },
+        intel_rdt: IntelRdtFeatures { enabled: true, schemata: true, monitoring: true },
         mount_extensions: MountExtensions {
             idmap: Enabled { enabled: mount_options::supported().any(|name| name == "idmap") },
         },
-        net_devices: if_applied(&["/linux/netDevices"]),
+        net_devices: Enabled { enabled: true },
     }
 }
 

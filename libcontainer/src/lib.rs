@@ -42,10 +42,12 @@ pub mod features;
 mod features_document;
 pub mod host;
 mod id;
+mod netlink;
 #[cfg(feature = "oci-spec")]
 mod oci;
 mod options;
 pub mod plan;
+mod resctrl;
 pub mod seccomp;
 mod seccomp_agent;
 pub mod spec;
@@ -55,19 +57,20 @@ pub mod task;
 pub use assessment::{Assessment, Fate, Part};
 pub use bundle::Bundle;
 pub use cgroup::{SubCgroup, Usage};
+pub use container::{BandwidthInfo, CacheDomain, CacheInfo, IntelRdtStatistics};
 pub use container::{
     BlockIoEntry, BlockIoStatistics, CpuStatistics, CpusetStatistics, Event, EventOptions, Events,
     HugetlbStatistics, MemoryCounter, MemoryStatistics, PidsStatistics, Pressure, PressureTrigger,
     PressureWatch, RdmaStatistics, Resource, Stall, Statistics,
 };
 pub use container::{
-    Container, Ending, ExecOptions, Exit, Mark, NotifySocket, Process, ServiceManager, Signal,
-    Status, Store, Timeline, receive_child_exits,
+    Container, Ending, ExecOptions, Exit, Mark, NotifySocket, Process, ServiceManager, Shares,
+    Signal, Status, Store, Timeline, receive_child_exits,
 };
 pub use error::{Error, ErrorKind, Fault, Result, errno_text};
 pub use features::capabilities::CAPABILITIES;
 pub use features_document::features_document;
-pub use host::{Cgroups, Host, SecurityModules};
+pub use host::{Cgroups, Host, Resctrl, SecurityModules};
 pub use id::ContainerId;
 pub use options::{Attachments, CgroupManager, Console, Options};
 pub use plan::Plan;

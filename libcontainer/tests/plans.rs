@@ -4,8 +4,12 @@
 //! alone. A change of behaviour shows as a change of a text below `tests/plans/`; when it is meant,
 //! `BLESS=1 cargo test -p libcontainer --test plans` writes the texts anew.
 
+#[path = "plans/intel_rdt.rs"]
+mod intel_rdt;
 #[path = "plans/mounts.rs"]
 mod mounts;
+#[path = "plans/net_devices.rs"]
+mod net_devices;
 #[path = "plans/scheduling.rs"]
 mod scheduling;
 
@@ -112,6 +116,8 @@ fn made() -> Vec<Case> {
     cases.extend(process_cases());
     cases.extend(scheduling::scheduling_cases());
     cases.extend(scheduling::time_cases());
+    cases.extend(net_devices::cases());
+    cases.extend(intel_rdt::cases());
     cases
 }
 
@@ -271,10 +277,6 @@ fn process_cases() -> Vec<Case> {
             let sysctl = &mut case.spec.linux.as_mut().unwrap().sysctl;
             sysctl.insert("net.ipv4.ip_forward".into(), "1".into());
             sysctl.insert("kernel.shm_rmid_forced".into(), "1".into());
-        }),
-        Case::new("refused", |case| {
-            let linux = case.spec.linux.as_mut().unwrap();
-            linux.intel_rdt = Some(libcontainer::spec::IntelRdt::default());
         }),
         Case::new("labels", |case| {
             let process = case.spec.process.as_mut().unwrap();

@@ -39,6 +39,7 @@ const IN_MACHINE: &[&str] = &[
     "mount_ids",
     "mount_sources",
     "namespaces",
+    "net_devices",
     "user_namespace",
     "scheduling",
     "clocks",

@@ -90,6 +90,7 @@ fn system_calls_have_the_kernels_numbers() {
             "setresgid" => libc::SYS_setresgid,
             "setresuid" => libc::SYS_setresuid,
             "setsid" => libc::SYS_setsid,
+            "setsockopt" => libc::SYS_setsockopt,
             "socket" => libc::SYS_socket,
             "statx" => libc::SYS_statx,
             "symlinkat" => libc::SYS_symlinkat,

@@ -18,6 +18,7 @@ use crate::host::Host;
 use crate::id::ContainerId;
 use crate::options::{Attachments, Options};
 use crate::plan::Plan;
+use crate::resctrl::Made;
 
 impl Store {
     /// Creates a container: everything is set up, and its program waits to be started.
@@ -82,6 +83,7 @@ impl<'a> Creation<'a> {
             has_hooks: bundle.spec().hooks.is_some(),
             options: options.clone(),
             cgroup: None,
+            resctrl: None,
         };
         Self {
             id,
@@ -93,6 +95,8 @@ impl<'a> Creation<'a> {
             cgroup: None,
             scope_started: false,
             warnings: plan.warnings().to_vec(),
+            resctrl: Made::default(),
+            net_devices: None,
             launch,
         }
     }
@@ -121,6 +125,10 @@ impl<'a> Creation<'a> {
 
     /// Takes back what was made, in reverse. What cannot be taken back is for `delete --force`.
     fn undo(&mut self, hook_failed: bool) {
+        // First: with the last process of a network namespace its virtual devices vanish.
+        if let Some(devices) = self.net_devices.take() {
+            devices.take_back();
+        }
         self.launch.kill_init();
         // Only what was made: a cgroup that was found in use is somebody else's.
         let cgroup = match self.cgroup.take() {
@@ -129,6 +137,11 @@ impl<'a> Creation<'a> {
         };
         if let Some(cgroup) = cgroup
             && let Err(error) = remove_cgroup(&cgroup)
+        {
+            log::warn!("{error}");
+        }
+        if let Some(group) = &self.record.resctrl
+            && let Err(error) = group.take_back(&self.resctrl)
         {
             log::warn!("{error}");
         }

@@ -9,12 +9,14 @@ use nix::sys::socket::{
 };
 
 use super::launch::{Actor, Birth, Launch};
+use super::net_devices::NetDevices;
 use super::record::{Directory, Identity, Lock, Record};
 use super::{hooks, link, perform};
 use crate::cgroup::Cgroup;
-use crate::config::Joined;
+use crate::config::{Joined, NetDevice};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::id::ContainerId;
+use crate::resctrl::{Group, Made};
 use crate::spec::{Hook, Spec, State};
 use crate::task::{Inherited, Task};
 
@@ -31,6 +33,10 @@ pub(super) struct Creation<'a> {
     /// Whether systemd was asked for a scope: then it goes with what is in it, made or not.
     pub(super) scope_started: bool,
     pub(super) warnings: Vec<Fault>,
+    /// What was made in resctrl.
+    pub(super) resctrl: Made,
+    /// Network devices that were moved in.
+    pub(super) net_devices: Option<NetDevices>,
     pub(super) launch: Launch,
 }
 
@@ -48,9 +54,12 @@ impl Actor for Creation<'_> {
             Task::LimitCgroups => self.limit_cgroups(),
             Task::GiveCgroup { uid } => self.give_cgroup(*uid),
             Task::OpenCgroups { first, .. } => self.open_cgroups(*first),
+            Task::MakeResctrl => self.make_resctrl(),
+            Task::EnterResctrl => self.enter_resctrl(),
             Task::Spawn { namespaces, join, into_cgroup, keep_capabilities, inherited, .. } => {
                 self.spawn(*namespaces, join, *into_cgroup, *keep_capabilities, inherited)
             }
+            Task::MoveNetDevice { device } => self.move_net_device(device),
             Task::StateDocument { status, inside, into } => {
                 self.state_document(status, *inside, *into)
             }
@@ -62,12 +71,14 @@ impl Actor for Creation<'_> {
 }
 
 impl Creation<'_> {
-    /// Claims the id. The record names the cgroups before they are made.
+    /// Claims the id. The record names the cgroups and other groups before they are made.
     fn claim(&mut self) -> Result<()> {
         self.lock = Some(self.directory.claim(self.id)?);
         let survey = self.launch.plan.config.cgroup.as_ref().map(Cgroup::survey).transpose()?;
         self.record.cgroup = survey.as_ref().map(|survey| survey.cgroup().clone());
         self.survey = survey;
+        let rdt = &self.launch.plan.config.intel_rdt;
+        self.record.resctrl = rdt.as_ref().map(Group::survey).transpose()?;
         self.directory.write_config(self.spec)?;
         self.directory.write(&self.record)
     }
@@ -123,6 +134,18 @@ impl Creation<'_> {
         Ok(())
     }
 
+    fn make_resctrl(&mut self) -> Result<()> {
+        match (&self.record.resctrl, &self.launch.plan.config.intel_rdt) {
+            (Some(group), Some(plan)) => group.make(plan, &mut self.resctrl),
+            _ => Ok(()),
+        }
+    }
+
+    fn enter_resctrl(&self) -> Result<()> {
+        let pid = self.launch.pid()?;
+        self.record.resctrl.as_ref().map_or(Ok(()), |group| group.enter(pid))
+    }
+
     fn spawn(
         &mut self,
         namespaces: u32,
@@ -138,6 +161,13 @@ impl Creation<'_> {
         let opened = join.iter().map(|joined| Ok((joined, perform::open_namespace(joined)?)));
         let join = opened.collect::<Result<_>>()?;
         self.launch.spawn(&Birth { namespaces, join, cgroup, keep_capabilities, inherited })
+    }
+
+    fn move_net_device(&mut self, device: &NetDevice) -> Result<()> {
+        if self.net_devices.is_none() {
+            self.net_devices = Some(NetDevices::of(self.launch.pid()?)?);
+        }
+        self.net_devices.as_mut().map_or(Ok(()), |devices| devices.move_in(device))
     }
 
     /// The document for hooks inside, with the pid as they see it.

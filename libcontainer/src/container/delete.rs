@@ -16,6 +16,7 @@ use crate::host::Host;
 use crate::id::ContainerId;
 use crate::options::Options;
 use crate::plan::Plan;
+use crate::resctrl::Group;
 use crate::spec::{Hook, State};
 use crate::task::cgroup::Place;
 
@@ -44,6 +45,9 @@ impl Container {
         self.await_end()?;
         if let Some(cgroup) = &self.record.cgroup {
             cgroup.remove()?;
+        }
+        if let Some(group) = &self.record.resctrl {
+            group.remove()?;
         }
         let poststop = self.poststop();
         self.directory.remove(&self.id)?;
@@ -91,11 +95,13 @@ fn remove_by_config(id: &ContainerId, directory: &Directory) -> Result<()> {
     let bundle = Bundle::recorded(Path::new("/"), spec);
     let host = Host::probe()?;
     let Ok(plan) = Plan::create(&bundle, id, &Options::default(), &host) else { return Ok(()) };
+    let group = plan.config.intel_rdt.as_ref().map(Group::of);
     let places = plan.config.cgroup.map(|plan| plan.places).unwrap_or_default();
     let made = |place: Place| cgroup::Directory { place, made: 1 };
     let cgroup = Cgroup { directories: places.into_iter().map(made).collect(), unit: None };
     cgroup.kill()?;
-    cgroup.remove()
+    cgroup.remove()?;
+    group.map_or(Ok(()), |group| group.remove())
 }
 
 /// A poststop hook that fails is a warning, and the others run (runtime.md, "Lifecycle").

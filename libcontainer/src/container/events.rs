@@ -18,6 +18,7 @@ use super::Container;
 use super::status::Verb;
 use crate::cgroup::{Cgroup, OomWatch, Seen, Statistics};
 use crate::error::{Error, ErrorKind, Result, call};
+use crate::resctrl::Group;
 
 /// What [`Container::events`] tells, besides the container's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,7 @@ pub enum Event {
 /// ```
 pub struct Events {
     cgroup: Option<Cgroup>,
+    group: Option<Group>,
     epoll: Epoll,
     pidfd: OwnedFd,
     oom: Option<OomWatch>,
@@ -93,8 +95,10 @@ impl Container {
         let counted = options.oom || options.interval.is_some();
         let cgroup = if counted { Some(self.own_cgroup()?) } else { None };
         let oom = cgroup.filter(|_| options.oom).map(Cgroup::watch_oom).transpose()?;
-        Events::new(cgroup.cloned(), pidfd, oom, options.interval)
-            .map_err(|errno| Error::system("cannot watch the container", errno))
+        let mut events = Events::new(cgroup.cloned(), pidfd, oom, options.interval)
+            .map_err(|errno| Error::system("cannot watch the container", errno))?;
+        events.group.clone_from(&self.record.resctrl);
+        Ok(events)
     }
 }
 
@@ -114,7 +118,7 @@ impl Events {
         if let Some(timer) = &timer {
             epoll.add(timer, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
         }
-        Ok(Self { cgroup, epoll, pidfd, oom, timer, over: false })
+        Ok(Self { cgroup, group: None, epoll, pidfd, oom, timer, over: false })
     }
 
     /// The next event if it is there; never waits.
@@ -135,7 +139,10 @@ impl Events {
             return Ok(Some(Event::Oom));
         }
         if !self.ended()? && self.interval_is_over()? {
-            let statistics = self.cgroup.as_ref().map(Cgroup::statistics).transpose()?;
+            let mut statistics = self.cgroup.as_ref().map(Cgroup::statistics).transpose()?;
+            if let Some(statistics) = &mut statistics {
+                statistics.intel_rdt = self.group.as_ref().map(Group::statistics);
+            }
             // Of a container that ends meanwhile, and may be deleted, the numbers are incomplete.
             if !self.ended()? {
                 return Ok(statistics.map(|numbers| Event::Statistics(Box::new(numbers))));

@@ -139,6 +139,11 @@ impl Actor for Execution<'_> {
             Task::Spawn { into_cgroup, keep_capabilities, inherited, .. } => {
                 self.spawn(*into_cgroup, *keep_capabilities, inherited)
             }
+            Task::EnterResctrl => {
+                let pid = self.launch.pid()?;
+                let group = self.container.record.resctrl.as_ref();
+                group.map_or(Ok(()), |group| group.enter(pid))
+            }
             Task::Publish => self.launch.announce("setns"),
             other => perform::task(&mut self.launch, other),
         }

@@ -18,6 +18,7 @@ mod listener;
 mod mappings;
 mod mount_sources;
 mod mounts;
+mod net_devices;
 mod notify;
 mod pass;
 mod pause;
@@ -26,6 +27,7 @@ mod process;
 mod processes;
 mod record;
 mod scheduler;
+mod shares;
 mod signal;
 mod spawn;
 mod start;
@@ -46,6 +48,7 @@ pub use events::{Event, EventOptions, Events};
 pub use exec::ExecOptions;
 pub use notify::{NotifySocket, ServiceManager};
 pub use process::Process;
+pub use shares::Shares;
 pub use signal::Signal;
 pub use status::Status;
 pub use time::{Mark, Timeline, rfc3339};
@@ -58,6 +61,7 @@ pub use crate::cgroup::{
 };
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::id::ContainerId;
+pub use crate::resctrl::{BandwidthInfo, CacheDomain, CacheInfo, IntelRdtStatistics};
 use record::{Directory, Record};
 
 /// The version of the runtime-spec that states and features comply with.

@@ -26,6 +26,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{Error, ErrorKind, Result, call};
 use crate::id::ContainerId;
 use crate::options::{CgroupManager, Options};
+use crate::resctrl::Group;
 use crate::spec::Spec;
 
 /// The version of the record's form.
@@ -56,6 +57,8 @@ pub(super) struct Record {
     pub options: Options,
     /// Its cgroups.
     pub cgroup: Option<Cgroup>,
+    /// Its place in resctrl.
+    pub resctrl: Option<Group>,
 }
 
 /// A process, told apart from a later one with the same pid.
@@ -351,6 +354,7 @@ impl Record {
             "userBus": self.options.user_bus,
             "notifySocket": self.options.notify_socket,
             "cgroup": self.cgroup.as_ref().map(Cgroup::to_json),
+            "resctrl": self.resctrl.as_ref().map(Group::to_json),
         })
     }
 
@@ -369,6 +373,8 @@ impl Record {
         };
         let cgroup = value.get("cgroup")?;
         let cgroup = if cgroup.is_null() { None } else { Some(Cgroup::from_json(cgroup)?) };
+        let resctrl = value.get("resctrl")?;
+        let resctrl = if resctrl.is_null() { None } else { Some(Group::from_json(resctrl)?) };
         Some(Self {
             bundle: text("bundle")?.into(),
             rootfs: text("rootfs")?.into(),
@@ -396,6 +402,7 @@ impl Record {
                 user_bus: text("userBus"),
             },
             cgroup,
+            resctrl,
         })
     }
 }

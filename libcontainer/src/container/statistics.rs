@@ -4,6 +4,7 @@ use super::Container;
 use super::status::Verb;
 use crate::cgroup::{PressureTrigger, PressureWatch, Statistics};
 use crate::error::Result;
+use crate::resctrl::Group;
 
 impl Container {
     /// What the container's processes use now, and have used so far, as its cgroups count it.
@@ -13,7 +14,9 @@ impl Container {
     /// read.
     pub fn statistics(&self) -> Result<Statistics> {
         Verb::Watch.check(&self.id, self.status()?)?;
-        self.own_cgroup()?.statistics()
+        let mut statistics = self.own_cgroup()?.statistics()?;
+        statistics.intel_rdt = self.record.resctrl.as_ref().map(Group::statistics);
+        Ok(statistics)
     }
 
     /// Has the kernel tell when the container's processes wait too long for a resource.

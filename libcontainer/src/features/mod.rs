@@ -11,6 +11,7 @@
 //! | `namespaces` | `/linux/namespaces` | Spawn, JoinNamespace, Unshare, EnterPidNamespace, LoopbackUp | clone3(2), setns(2) |
 //! | `user_namespace` | `/linux/uidMappings`, `/linux/gidMappings` | WriteMappings, BecomeRoot | user_namespaces(7) |
 //! | `time_offsets` | `/linux/timeOffsets` | TimeOffsets, JoinNamespace | time_namespaces(7) |
+//! | `net_devices` | `/linux/netDevices` | MoveNetDevice | rtnetlink(7) |
 //! | `hostname` | `/hostname`, `/domainname` | Hostname, Domainname | sethostname(2) |
 //! | `mounts`, `mount_options`, `mount_ids`, `mount_labels`, `overlay`, `cgroup_mounts` | `/mounts` | OpenTree, NewMount, MapIds, Mount, Bind, Remount | fsopen(2), open_tree(2), mount_setattr(2), move_mount(2) |
 //! | `devices` | `/linux/devices` | Device, Link, Bind | mknod(2) |
@@ -18,6 +19,7 @@
 //! | `sysctl` | `/linux/sysctl` | WriteProc | proc(5) |
 //! | `labels` | `/process/apparmorProfile`, `/process/selinuxLabel`, `/linux/mountLabel` | WriteProc | proc_pid_attr(5) |
 //! | `cgroup`, `cgroup_sheet`, `cgroup_entry`, `resources_both`, `resources_v1`, `resources_v2`, `resources_update`, `cgroup_devices`, `cgroup_device_program`, `cgroup_owner`, `systemd` | `/linux/resources`, `/linux/cgroupsPath` | StartScope, MakeCgroups, LimitCgroups, GiveCgroup, EnterCgroups | cgroups(7) |
+//! | `intel_rdt` | `/linux/intelRdt` | MakeResctrl, EnterResctrl | resctrl (kernel: `Documentation/filesystems/resctrl.rst`) |
 //! | `process` | `/process` args, env, cwd, umask | WorkingDir, Home, FindProgram, Ready, Exec | execve(2) |
 //! | `user` | `/process/user` | User, StdioOwner, Umask | setresuid(2) |
 //! | `capabilities` | `/process/capabilities` | BoundingSet, Capabilities, NoNewPrivileges | capabilities(7) |
@@ -34,7 +36,6 @@
 //! | `landlock` | `/annotations/org.keel.landlock` | Landlock | landlock(7) |
 //! | `hooks` | `/hooks` | RunHook, StateDocument, Hook | execve(2) |
 //! | `keyring` | (options) | SessionKeyring | keyctl(2) |
-//! | `refused` | what keel cannot apply yet | none: a fault | |
 
 pub mod affinity;
 pub mod capabilities;
@@ -50,6 +51,7 @@ pub mod descriptors;
 pub mod devices;
 pub mod hooks;
 pub mod hostname;
+pub mod intel_rdt;
 pub mod io_priority;
 pub mod keyring;
 pub mod labels;
@@ -62,11 +64,11 @@ pub mod mount_labels;
 pub mod mount_options;
 pub mod mounts;
 pub mod namespaces;
+pub mod net_devices;
 pub mod notify;
 pub mod overlay;
 pub mod personality;
 pub mod process;
-pub mod refused;
 mod resources_both;
 pub mod resources_update;
 pub mod resources_v1;
@@ -156,7 +158,6 @@ pub fn check(
         warnings: Vec::new(),
     };
     check_version(&mut cx);
-    refused::check(&mut cx);
     let namespaces = namespaces::check(&mut cx);
     let mappings = user_namespace::check(&mut cx, &namespaces);
     let (hostname, domainname) = hostname::check(&mut cx, &namespaces);
@@ -174,6 +175,7 @@ pub fn check(
         masked_paths: masked_paths::check(&mut cx, &namespaces, "maskedPaths"),
         readonly_paths: masked_paths::check(&mut cx, &namespaces, "readonlyPaths"),
         sysctl: sysctl::check(&mut cx, &namespaces),
+        net_devices: net_devices::check(&mut cx, &namespaces),
         personality: personality::check(&mut cx),
         memory_policy: memory_policy::check(&mut cx),
         time_offsets: time_offsets::check(&mut cx, &namespaces),
@@ -185,6 +187,7 @@ pub fn check(
         notify_socket: notify::check(&mut cx, &namespaces),
         hooks: hooks::check(&mut cx),
         cgroup,
+        intel_rdt: intel_rdt::check(&mut cx),
         annotations: spec.annotations.clone(),
         version: spec.oci_version.clone(),
         namespaces,

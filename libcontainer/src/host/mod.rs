@@ -4,12 +4,14 @@
 //! options and facts always give the same plan. Probing reads the kernel, never the configuration.
 
 pub mod cgroups;
+mod resctrl;
 mod security;
 
 use libcontainer_init::sys::{caps, landlock};
 use nix::errno::Errno;
 
 pub use cgroups::Cgroups;
+pub use resctrl::Resctrl;
 pub use security::SecurityModules;
 pub(crate) use security::is_context;
 
@@ -39,6 +41,8 @@ pub struct Host {
     pub landlock: u32,
     /// Security modules, and what this process is under.
     pub security: SecurityModules,
+    /// The resctrl file system, if it is mounted.
+    pub resctrl: Option<Resctrl>,
 }
 
 /// CAP_SYS_ADMIN, capabilities(7).
@@ -68,6 +72,7 @@ impl Host {
             known_capabilities,
             landlock: landlock::version().unwrap_or(0),
             security: SecurityModules::probe(),
+            resctrl: Resctrl::probe(),
         })
     }
 
@@ -106,6 +111,7 @@ impl Host {
                 selinux: true,
                 ..SecurityModules::default()
             },
+            resctrl: Some(Resctrl::example()),
         }
     }
 }

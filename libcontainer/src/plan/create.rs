@@ -11,8 +11,9 @@ use libcontainer_init::wire::Slot;
 use crate::config::{Config, Joined, MountKind};
 use crate::features::{
     capabilities, cgroup_entry, cgroup_mounts, cgroup_owner, console, descriptors, devices, hooks,
-    hostname, keyring, labels, landlock, limits, masked_paths, memory_policy, mounts, namespaces,
-    notify, process, rootfs, scheduler, seccomp, sysctl, time_offsets, user, user_namespace,
+    hostname, intel_rdt, keyring, labels, landlock, limits, masked_paths, memory_policy, mounts,
+    namespaces, net_devices, notify, process, rootfs, scheduler, seccomp, sysctl, time_offsets,
+    user, user_namespace,
 };
 use crate::host::Host;
 use crate::steps::Steps;
@@ -117,6 +118,7 @@ impl<'a> Create<'a> {
             self.opened.rootfs = rootfs::open(self.config, &mut self.steps);
             self.open_trees();
         }
+        intel_rdt::make(self.config, &mut self.steps);
         if self.born_inside() {
             self.make_cgroups();
             self.cgroups_ready = true;
@@ -161,7 +163,12 @@ impl<'a> Create<'a> {
             rootfs::attach(config, s, self.opened.rootfs);
             self.open_trees();
         }
-        let met = time_offsets::enter(config, &mut self.steps);
+        let mut met = time_offsets::enter(config, &mut self.steps);
+        if intel_rdt::enter(config, &mut self.steps) {
+            self.steps.phase("share");
+            met = true;
+        }
+        let met = net_devices::move_in(config, &mut self.steps) || met;
         if config.mappings.is_some() && !met {
             self.steps.phase("map"); // init needs its ids from here on
         }

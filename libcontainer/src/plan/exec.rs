@@ -12,8 +12,8 @@ use libcontainer_init::wire::Slot;
 
 use crate::config::Config;
 use crate::features::{
-    affinity, capabilities, cgroup_entry, console, descriptors, keyring, labels, landlock, limits,
-    memory_policy, namespaces, process, scheduler, seccomp, user,
+    affinity, capabilities, cgroup_entry, console, descriptors, intel_rdt, keyring, labels,
+    landlock, limits, memory_policy, namespaces, process, scheduler, seccomp, user,
 };
 use crate::host::Host;
 use crate::steps::Steps;
@@ -41,6 +41,7 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
         inherited: Inherited { affinity, ..super::inherited(config, host) },
     };
     s.runtime("", task);
+    intel_rdt::enter(config, s);
     limits::raise(config, s);
     s.init("", Step::Conceal {});
     labels::cover_keys_and_sockets(config, s, labels);

@@ -3,6 +3,7 @@
 //! The only place where a step has prose. What a failing step says is `cannot ` and this text.
 
 mod landlock;
+mod resctrl;
 mod scheduling;
 
 use std::collections::BTreeMap;
@@ -216,9 +217,17 @@ impl<'a> Words<'a> {
             Task::LimitCgroups => "set the limits of the cgroups".to_owned(),
             Task::GiveCgroup { uid } => format!("make user {uid} the owner of the cgroup"),
             Task::OpenCgroups { count, .. } => format!("open {count} cgroups to enter"),
+            Task::MakeResctrl => resctrl::make(&self.plan.config),
+            Task::EnterResctrl => resctrl::enter(&self.plan.config),
             Task::Spawn { .. } => scheduling::spawn(task),
             Task::TimeOffsets { offsets, .. } => scheduling::clocks(offsets),
             Task::Schedule { attributes } => format!("run under {}", scheduler::words(attributes)),
+            Task::MoveNetDevice { device } => {
+                format!(
+                    "move the network device {} into the container as {}",
+                    device.host, device.name
+                )
+            }
             Task::WriteMappings { mappings } => format!(
                 "write {} user and {} group mappings",
                 mappings.uid.len(),

@@ -4,6 +4,7 @@
 //! are. Features write them, `container` performs them, `plan::explain` prints them.
 
 pub mod cgroup;
+pub mod resctrl;
 pub mod systemd;
 
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use libcontainer_init::sys::scheduler::Attributes;
 use libcontainer_init::wire::Slot;
 
-use crate::config::{IoPriority, Joined, Mappings, MountIds};
+use crate::config::{IoPriority, Joined, Mappings, MountIds, NetDevice};
 use crate::spec::Hook;
 
 /// What the thread that starts init takes on first: init and all that comes of it begin with it,
@@ -128,6 +129,10 @@ pub enum Task {
         /// How many.
         count: u32,
     },
+    /// Makes the container's class and monitoring group of resctrl.
+    MakeResctrl,
+    /// Moves init into them.
+    EnterResctrl,
     /// Starts init.
     Spawn {
         /// `CLONE_NEW*` of namespaces to create with it.
@@ -140,6 +145,11 @@ pub enum Task {
         keep_capabilities: bool,
         /// What it inherits.
         inherited: Inherited,
+    },
+    /// Moves a network device into init's network namespace.
+    MoveNetDevice {
+        /// Which, and its name there.
+        device: NetDevice,
     },
     /// Writes the id mappings of init's user namespace.
     WriteMappings {
@@ -217,7 +227,10 @@ impl Task {
             Self::LimitCgroups => "LimitCgroups",
             Self::GiveCgroup { .. } => "GiveCgroup",
             Self::OpenCgroups { .. } => "OpenCgroups",
+            Self::MakeResctrl => "MakeResctrl",
+            Self::EnterResctrl => "EnterResctrl",
             Self::Spawn { .. } => "Spawn",
+            Self::MoveNetDevice { .. } => "MoveNetDevice",
             Self::WriteMappings { .. } => "WriteMappings",
             Self::TimeOffsets { .. } => "TimeOffsets",
             Self::AdoptInit => "AdoptInit",

@@ -102,6 +102,11 @@ fn linux() -> Value {
                 "type": "c", "path": "/dev/fuse", "major": 10, "minor": 229, "fileMode": 438,
                 "uid": 0, "gid": 0,
             }],
+            "netDevices": { "eth0": { "name": "eth1" } },
+            "intelRdt": {
+                "closID": "class", "schemata": ["L3:0=f"], "l3CacheSchema": "L3:0=f",
+                "memBwSchema": "MB:0=50", "enableMonitoring": true,
+            },
             "timeOffsets": {
                 "monotonic": { "secs": 5, "nanosecs": 5 }, "boottime": { "secs": 5, "nanosecs": 5 },
             },

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use libcontainer::spec::{BlockIo, Cpu, Memory, Pids, Resources};
-use libcontainer::{Error, ErrorKind};
+use libcontainer::{Error, ErrorKind, Shares};
 
 use crate::args::table::{Command, Example, Flag, ID, Takes, flag, short};
 use crate::args::{Flags, Invocation};
@@ -65,9 +65,9 @@ static KERNEL_MEMORY_TCP: Flag =
 static PIDS_LIMIT: Flag =
     flag("pids-limit", Takes::Integer("N"), "most tasks at a time, -1: no limit");
 static L3_CACHE_SCHEMA: Flag =
-    flag("l3-cache-schema", Takes::Text("SCHEMA"), "Intel RDT: the share of the L3 cache");
+    flag("l3-cache-schema", Takes::Text("SCHEMA"), "the share of the L3 cache, such as L3:0=f;1=3");
 static MEM_BW_SCHEMA: Flag =
-    flag("mem-bw-schema", Takes::Text("SCHEMA"), "Intel RDT: the share of memory bandwidth");
+    flag("mem-bw-schema", Takes::Text("SCHEMA"), "the share of memory bandwidth, such as MB:0=20");
 
 /// The command.
 pub(crate) static COMMAND: Command = Command {
@@ -76,7 +76,9 @@ pub(crate) static COMMAND: Command = Command {
     details: "\
 What is not given stays as it is, and 0 is not given. With --resources and other flags, the flags \
 win. When a limit cannot be set, all of them are as before. Rules for devices, which only \
---resources can hold, replace those before; the devices that every container has stay allowed.",
+--resources can hold, replace those before; the devices that every container has stay allowed. \
+Shares of cache and bandwidth (Intel RDT and its like) are those of the container's class of \
+resctrl, whoever else is in it; a container without a class gets one of its own.",
     operands: &[ID],
     rest: None,
     flags: &[
@@ -110,19 +112,16 @@ win. When a limit cannot be set, all of them are as before. Rules for devices, w
 /// Change limits.
 fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let flags = &invocation.flags;
-    for flag in [&L3_CACHE_SCHEMA, &MEM_BW_SCHEMA] {
-        if flags.given(flag) {
-            let message = format!("--{}: the container has no class of Intel RDT", flag.long);
-            return Err(Error::new(ErrorKind::Input, message).into());
-        }
-    }
     let mut container = super::container(invocation)?;
     let mut resources = match flags.text(&RESOURCES) {
         Some(file) => Resources::parse(&document::read_or_stdin(file)?)?,
         None => Resources::default(),
     };
     apply(flags, &mut resources)?;
-    for warning in container.update(&resources)? {
+    let text = |flag| flags.text(flag).map(|text| text.to_string_lossy().into_owned());
+    let shares =
+        Shares { l3_cache_schema: text(&L3_CACHE_SCHEMA), mem_bw_schema: text(&MEM_BW_SCHEMA) };
+    for warning in container.update(&resources, &shares)? {
         log::warn!("{warning}");
     }
     Ok(ExitCode::SUCCESS)

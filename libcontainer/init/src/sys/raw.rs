@@ -108,6 +108,7 @@ numbers! {
     Setresgid       "setresgid"          119 149
     Setresuid       "setresuid"          117 147
     Setsid          "setsid"             112 157
+    Setsockopt      "setsockopt"          54 208
     Socket          "socket"              41 198
     Statx           "statx"              332 291
     Symlinkat       "symlinkat"          266  36

@@ -1,5 +1,5 @@
-//! Messages with descriptors, and sockets with names: sendmsg(2), recvmsg(2), accept4(2), bind(2),
-//! unix(7).
+//! Messages with descriptors, and sockets with names and options: sendmsg(2), recvmsg(2), accept4(2),
+//! bind(2), setsockopt(2), unix(7).
 
 use core::ffi::CStr;
 
@@ -150,6 +150,14 @@ pub fn bind_datagram(name: &CStr) -> Result<Fd> {
     // SAFETY: see the module `sys`.
     unsafe { raw::call(Nr::Bind, args) }?;
     Ok(socket)
+}
+
+/// setsockopt(2) with a number.
+pub fn set_option(socket: i32, level: u32, option: u32, value: i32) -> Result<()> {
+    let (level, option) = (level as usize, option as usize);
+    let args = [socket as usize, level, option, address(&raw const value), size_of_val(&value), 0];
+    // SAFETY: see the module `sys`.
+    unsafe { raw::call(Nr::Setsockopt, args) }.map(drop)
 }
 
 fn header(iov: &IoVec) -> MsgHdr {

@@ -30,6 +30,7 @@ pub use rdma::RdmaStatistics;
 
 use super::Cgroup;
 use crate::error::Result;
+use crate::resctrl::IntelRdtStatistics;
 use files::Files;
 
 /// What the processes of a container use. What this machine does not count is `None` or empty.
@@ -49,6 +50,9 @@ pub struct Statistics {
     pub hugetlb: BTreeMap<String, HugetlbStatistics>,
     /// RDMA devices, by name.
     pub rdma: BTreeMap<String, RdmaStatistics>,
+    /// Shares of caches and memory bandwidth, of a container that has a place in resctrl. No cgroup
+    /// counts them: whoever knows of that place fills them in.
+    pub intel_rdt: Option<IntelRdtStatistics>,
 }
 
 impl Cgroup {

@@ -7,8 +7,9 @@
 use std::fmt::{Display, Write};
 
 use libcontainer::{
-    BlockIoEntry, BlockIoStatistics, CpuStatistics, CpusetStatistics, HugetlbStatistics,
-    MemoryCounter, MemoryStatistics, PidsStatistics, Pressure, Stall, Statistics,
+    BandwidthInfo, BlockIoEntry, BlockIoStatistics, CacheDomain, CacheInfo, CpuStatistics,
+    CpusetStatistics, HugetlbStatistics, IntelRdtStatistics, MemoryCounter, MemoryStatistics,
+    PidsStatistics, Pressure, Stall, Statistics,
 };
 
 /// The line that says that memory ran out.
@@ -29,7 +30,7 @@ pub(super) fn statistics(id: &str, numbers: &Statistics) -> String {
         .member("pids", pids(&numbers.pids))
         .member("blkio", block_io(&numbers.block_io))
         .member("hugetlb", pages)
-        .member("intel_rdt", Object::default())
+        .member("intel_rdt", numbers.intel_rdt.as_ref().map(shares).unwrap_or_default())
         .member("network_interfaces", "null");
     Object::default().text("type", "stats").text("id", id).member("data", data).line()
 }
@@ -122,6 +123,47 @@ fn hugetlb(numbers: &HugetlbStatistics) -> Object {
         .number("failcnt", failures)
 }
 
+/// Shares of caches and memory bandwidth. runc calls what is counted of them after Intel's features:
+/// memory bandwidth monitoring and cache monitoring technology.
+fn shares(numbers: &IntelRdtStatistics) -> Object {
+    let cache = |info: &CacheInfo| {
+        Object::default()
+            .text_if("cbm_mask", info.mask.as_deref())
+            .unless_zero("min_cbm_bits", info.fewest_bits)
+            .unless_zero("num_closids", info.classes)
+    };
+    let bandwidth = |info: &BandwidthInfo| {
+        Object::default()
+            .unless_zero("bandwidth_gran", info.granularity)
+            .unless_zero("delay_linear", info.delay_linear)
+            .unless_zero("min_bandwidth", info.least)
+            .unless_zero("num_closids", info.classes)
+    };
+    let flow = |domain: &CacheDomain| {
+        Object::default()
+            .number("mbm_total_bytes", domain.total_bytes)
+            .number("mbm_local_bytes", domain.local_bytes)
+    };
+    let occupancy =
+        |domain: &CacheDomain| Object::default().number("llc_occupancy", domain.occupancy);
+    let counted = |is: fn(&CacheDomain) -> bool, object: &dyn Fn(&CacheDomain) -> Object| {
+        let any = numbers.domains.iter().any(is);
+        let all = numbers.domains.iter().filter(|_| any);
+        all.map(object).collect::<Vec<Object>>()
+    };
+    let moved = counted(|of| of.total_bytes.or(of.local_bytes).is_some(), &flow);
+    let held = counted(|of| of.occupancy.is_some(), &occupancy);
+    Object::default()
+        .member_if("l3_cache_info", numbers.cache.as_ref().map(cache))
+        .text_if("l3_cache_schema_root", numbers.cache_schema_root.as_deref())
+        .text_if("l3_cache_schema", numbers.cache_schema.as_deref())
+        .member_if("mem_bw_info", numbers.bandwidth.as_ref().map(bandwidth))
+        .text_if("mem_bw_schema_root", numbers.bandwidth_schema_root.as_deref())
+        .text_if("mem_bw_schema", numbers.bandwidth_schema.as_deref())
+        .unless_empty("mbm_stats", &moved)
+        .unless_empty("cmt_stats", &held)
+}
+
 fn stall(stall: &Stall) -> Object {
     Object::default()
         .member("avg10", stall.avg10)
@@ -144,6 +186,17 @@ impl Object {
 
     fn text(self, name: &str, text: &str) -> Self {
         self.member(name, serde_json::Value::from(text))
+    }
+
+    fn member_if(self, name: &str, value: Option<impl Display>) -> Self {
+        match value {
+            Some(value) => self.member(name, value),
+            None => self,
+        }
+    }
+
+    fn text_if(self, name: &str, text: Option<&str>) -> Self {
+        self.member_if(name, text.map(serde_json::Value::from))
     }
 
     fn number(self, name: &str, number: Option<u64>) -> Self {
@@ -266,5 +319,30 @@ mod tests {
             block_io(&numbers).to_string(),
             "{\"psi\":{\"some\":{\"avg10\":1.5,\"avg60\":0,\"avg300\":0,\"total\":7}}}"
         );
+    }
+
+    #[test]
+    fn shares_are_told_with_runcs_members() {
+        let domain = CacheDomain { occupancy: Some(4096), total_bytes: Some(9), local_bytes: None };
+        let numbers = IntelRdtStatistics {
+            cache: Some(CacheInfo {
+                mask: Some("7ff".to_owned()),
+                fewest_bits: Some(2),
+                classes: Some(16),
+            }),
+            cache_schema: Some("L3:0=f".to_owned()),
+            domains: vec![domain, CacheDomain::default()],
+            ..IntelRdtStatistics::default()
+        };
+        assert_eq!(
+            shares(&numbers).to_string(),
+            "{\"l3_cache_info\":{\"cbm_mask\":\"7ff\",\"min_cbm_bits\":2,\"num_closids\":16},\
+             \"l3_cache_schema\":\"L3:0=f\",\
+             \"mbm_stats\":[{\"mbm_total_bytes\":9,\"mbm_local_bytes\":0},\
+             {\"mbm_total_bytes\":0,\"mbm_local_bytes\":0}],\
+             \"cmt_stats\":[{\"llc_occupancy\":4096},{\"llc_occupancy\":0}]}"
+        );
+        let uncounted = IntelRdtStatistics { domains: vec![CacheDomain::default()], ..numbers };
+        assert!(!shares(&uncounted).to_string().contains("stats"));
     }
 }
