@@ -2,7 +2,7 @@
 //! scene, that makes no network device and leaves the machine's firewall alone.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use integration::bundle::write;
@@ -21,6 +21,8 @@ struct Docker<'a> {
     _daemon: Daemon,
     scene: &'a Scene,
     dir: PathBuf,
+    /// The command.
+    client: &'static str,
     _remains: Remains<'a>,
 }
 
@@ -50,13 +52,13 @@ impl<'a> Docker<'a> {
             .args(["--ip-forward=false", "--ip-masq=false"]);
         let remains = Remains(scene);
         let daemon = Daemon::start(edit(call), &socket);
-        let docker = Self { _daemon: daemon, scene, dir, _remains: remains };
+        let docker = Self { _daemon: daemon, scene, dir, client: "docker", _remains: remains };
         docker.call(&["load", "--quiet", "--input"]).arg(image(scene)).run().ok();
         docker
     }
 
     fn call(&self, words: &[&str]) -> Invocation {
-        let call = self.scene.call("docker").env("HOME", self.scene.dir());
+        let call = self.scene.call(self.client).env("HOME", self.scene.dir());
         call.args(["--host", &format!("unix://{}", self.dir.join("socket").display())]).args(words)
     }
 
@@ -288,16 +290,28 @@ fn images_are_built() {
 #[test]
 fn images_are_built_with_buildkit() {
     let Some(scene) = scene(&PROGRAMS) else { return };
-    // It takes no other runtime than the program of this name.
+    // It takes no other runtime than the program of this name. This one writes down how it is
+    // called.
     let bin = scene.directory("bin");
-    symlink(scene.runtime().program(), bin.join("runc")).expect("symlink");
+    let (calls, runc) = (scene.dir().join("calls"), bin.join("runc"));
+    let program = scene.runtime().program().display();
+    let script = format!("#!/bin/sh\necho \"$@\" >>{}\nexec {program} \"$@\"\n", calls.display());
+    write(&runc, script.as_bytes());
+    fs::set_permissions(&runc, fs::Permissions::from_mode(0o755)).expect("chmod");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
-    let docker = Docker::started(&scene, |call| call.env("PATH", path));
-    let ask = docker.call(&["build", "--help"]).env("DOCKER_BUILDKIT", "1").run();
-    if !ask.status.success() {
-        return skip("this docker command cannot use BuildKit without a plug-in");
-    }
+    // Newer commands need a plug-in for it, which Debian's does not.
+    let knows = |client: &&'static str| {
+        let ask = || scene.call(client).args(["build", "--help"]).env("DOCKER_BUILDKIT", "1").run();
+        Need::Program(client).met() && ask().status.success()
+    };
+    let Some(client) = ["docker", "/usr/bin/docker"].into_iter().find(knows) else {
+        return skip("no docker command here can use BuildKit");
+    };
+    let mut docker = Docker::started(&scene, |call| call.env("PATH", path));
+    docker.client = client;
     build(&docker, &context(&scene), "1");
+    let calls = fs::read_to_string(&calls).expect("the calls");
+    assert_eq!(calls.matches(" run --bundle ").count(), 2, "{calls}");
 }
 
 #[test]
