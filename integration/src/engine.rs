@@ -25,6 +25,14 @@ pub const IMAGE: &str = "docker.io/localtest/busybox:latest";
 /// A program of the image that runs until it is told to end, and then ends with 9.
 pub const SERVICE: &str = "trap 'exit 9' TERM; echo up; while :; do sleep 0.1; done";
 
+/// A program of the image that uses more than 64 MiB of memory, but only once `/go` is there: an
+/// engine watches the memory of a container that is running and not yet of one that starts.
+pub const EATER: &str = "until test -e /go; do sleep 0.1; done; \
+                         exec dd if=/dev/zero of=/dev/null bs=64M count=1";
+
+/// What runtimes say of a program that is not there.
+pub const NO_FILE: [&str; 2] = ["no such file or directory", "No such file or directory"];
+
 /// Opens a scene for an engine, if its programs and those that make the image are installed.
 pub fn scene(needs: &[Need]) -> Option<Scene> {
     let image = ["umoci", "skopeo", "setsid"].map(Need::Program);

@@ -5,7 +5,7 @@
 use std::fs;
 
 use integration::bundle::write;
-use integration::engine::{IMAGE, Remains, image, on_a_terminal, scene};
+use integration::engine::{IMAGE, NO_FILE, Remains, image, on_a_terminal, scene};
 use integration::runtime::Invocation;
 use integration::{Inside, Need, Scene};
 
@@ -77,7 +77,7 @@ fn commands_run_in_a_working_container() {
     assert_eq!((inside.field("CapBnd"), inside.field("Seccomp")), ("0".repeat(16), "2".into()));
     let seen = on_a_terminal(run(&["--terminal"], &["sh", "-c", "tty; echo terminal-end"]));
     assert!(seen.contains("/dev/"), "{seen}");
-    run(&[], &["/no/such/program"]).run().refused().says(&["no such file or directory"]);
+    run(&[], &["/no/such/program"]).run().refused().says(&NO_FILE);
     buildah.call(&["rm", &container]).run().ok();
 }
 

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use integration::bundle::write;
 use integration::cgroups::Layout;
 use integration::engine::{
-    Daemon, IMAGE, Remains, SERVICE, cpu_quota, image, lives, memory_limit, on_a_terminal,
-    parent_of, pids_limit, scene,
+    Daemon, EATER, IMAGE, NO_FILE, Remains, SERVICE, cpu_quota, image, lives, memory_limit,
+    on_a_terminal, parent_of, pids_limit, scene,
 };
 use integration::runtime::{Call, Invocation, until};
 use integration::{Inside, Need, Scene, skip};
@@ -205,7 +205,7 @@ fn a_container_runs_with_and_without_a_terminal_and_its_exit_code_is_told() {
     let seen = on_a_terminal(containerd.run(&["--rm", "-t"], "two", &["sh", "-c", script]));
     assert!(seen.contains("/dev/pts/0") && seen.contains("24 80"), "{seen}");
     let outcome = containerd.run(&["--rm"], "three", &["/no/such/program"]).run().refused();
-    outcome.says(&["no such file or directory"]);
+    outcome.says(&NO_FILE);
     assert_eq!(containerd.task("three"), None);
     for id in ["one", "two", "three"] {
         containerd.assert_gone(id);
@@ -252,7 +252,7 @@ fn processes_are_added_listed_and_ended_one_by_one() {
     let seen = on_a_terminal(containerd.exec("one", "c", &["-t"], &["sh", "-c", script]));
     assert!(seen.contains("/dev/pts/"), "{seen}");
     let outcome = containerd.exec("one", "d", &[], &["/no/such/program"]).run().refused();
-    outcome.says(&["no such file or directory"]);
+    outcome.says(&NO_FILE);
 
     containerd.exec("one", "e", &["--detach"], &["sleep", "2000"]).run().ok();
     let processes = || containerd.ctr(&["tasks", "ps", "one"]).run().ok().stdout;
@@ -331,9 +331,11 @@ fn limits_are_set_measured_updated_and_kept() {
 
     let mut events = containerd.ctr(&["events"]).spawn();
     containerd.probe(&events);
-    let eat = ["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"];
-    let limits = ["--rm", "--memory-limit", "16777216"];
-    containerd.run(&limits, "two", &eat).run().exits(137);
+    let limits = ["--detach", "--memory-limit", "16777216"];
+    containerd.run(&limits, "two", &["sh", "-c", EATER]).run().ok();
+    containerd.exec("two", "e", &[], &["touch", "/go"]).run().ok();
+    containerd.ended("two", 137);
+    containerd.remove("two");
     events.expect("/tasks/oom {\"container_id\":\"two\"}");
     assert_eq!(events.ended(), None);
 }

@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use integration::bundle::write;
 use integration::cgroups::Layout;
 use integration::engine::{
-    IMAGE, Remains, SERVICE, cpu_quota, image, lives, memory_limit, on_a_terminal, pids_limit,
-    scene,
+    EATER, IMAGE, Remains, SERVICE, cpu_quota, image, lives, memory_limit, on_a_terminal,
+    pids_limit, scene,
 };
 use integration::runtime::{Invocation, until};
 use integration::{Inside, Need, Scene};
@@ -169,9 +169,10 @@ fn limits_are_set_measured_and_updated() {
     podman.exec(&["one", "true"]).run().ok();
     podman.stop("one");
 
-    let eat = ["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"];
-    let limits = ["--name", "two", "--memory", "16m", "--memory-swap", "16m"];
-    podman.run(&limits, &eat).run().exits(137);
+    let limits = ["--detach", "--name", "two", "--memory", "16m", "--memory-swap", "16m"];
+    podman.run(&limits, &["sh", "-c", EATER]).run().ok();
+    podman.exec(&["two", "touch", "/go"]).run().ok();
+    assert_eq!(podman.call(&["wait", "two"]).run().ok().stdout, "137\n");
     podman.call(&["rm", "two"]).run().ok();
 }
 
