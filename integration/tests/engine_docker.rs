@@ -1,5 +1,5 @@
 //! Docker with the runtime under test: a daemon with its own data, state and socket below the
-//! scene, that makes no network device and leaves the machine's firewall alone.
+//! scene. It makes network devices and rules of a firewall only in a network namespace of its own.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -343,4 +343,33 @@ fn root_of_a_container_can_be_nobody_outside() {
     docker.call(&["stop", "--time", "20", "one"]).run().ok();
     assert_eq!(docker.inspect("one", "State.ExitCode"), "9");
     docker.call(&["rm", "--volumes", "one"]).run().ok();
+}
+
+#[test]
+fn containers_on_a_bridge_reach_each_other_and_a_published_port_is_reached() {
+    let needs = ["unshare", "nsenter", "ip", "iptables"].map(Need::Program);
+    let Some(scene) = scene(&[&PROGRAMS[..], &needs].concat()) else { return };
+    // The bridge, and the firewall that the daemon fills, are in a network namespace of its own.
+    let script = "ip link set lo up && ip link add bridge0 type bridge && \
+                  ip addr add 10.123.0.1/24 dev bridge0 && ip link set bridge0 up && exec \"$@\"";
+    let bridge = ["--bridge", "bridge0", "--iptables=true", "--ip-forward=true", "--ip-masq=true"];
+    let docker = Docker::started(&scene, |call| {
+        call.under(["unshare", "--net", "sh", "-c", script, "sh"]).args(bridge)
+    });
+    let serve = "mkdir /www; hostname >/www/index.html; exec httpd -f -p 80 -h /www";
+    let options = ["run", "--detach", "--name", "server", "--hostname", "server", "--publish"];
+    let words = ["127.0.0.1:8080:80", IMAGE, "sh", "-c", serve];
+    docker.call(&options).args(words).run().ok();
+    let address = docker.inspect("server", "NetworkSettings.IPAddress");
+    let wget = "until wget -q -O - http://$0/; do sleep 0.1; done";
+    let client = ["run", "--rm", IMAGE, "sh", "-c", wget, &address];
+    assert_eq!(docker.call(&client).run().ok().stdout, "server\n");
+
+    let pid = fs::read_to_string(docker.dir.join("pid")).expect("the daemon's pid");
+    let space = format!("--net=/proc/{}/ns/net", pid.trim());
+    let busybox = scene.dir().with_file_name("busybox");
+    let call = scene.call("nsenter").arg(space).arg(busybox);
+    let page = call.args(["wget", "-q", "-O", "-", "http://127.0.0.1:8080/"]).run().ok();
+    assert_eq!(page.stdout, "server\n");
+    docker.call(&["rm", "--force", "server"]).run().ok();
 }
