@@ -15,7 +15,7 @@ use integration::{Inside, Need, Scene, skip};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-const PROGRAMS: [Need; 3] =
+const NEEDS: [Need; 3] =
     [Need::Program("containerd"), Need::Program("ctr"), Need::Program("containerd-shim-runc-v2")];
 
 /// A containerd that has the image.
@@ -195,7 +195,7 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_container_runs_with_and_without_a_terminal_and_its_exit_code_is_told() {
-    let Some(scene) = scene(&PROGRAMS) else { return };
+    let Some(scene) = scene(&NEEDS) else { return };
     image(&scene);
     let containerd = Containerd::start(&scene);
     let outcome = containerd.run(&["--rm"], "one", &["sh", "-c", "echo hi; exit 7"]).run().exits(7);
@@ -214,7 +214,7 @@ fn a_container_runs_with_and_without_a_terminal_and_its_exit_code_is_told() {
 
 #[test]
 fn a_container_runs_on_an_overlay() {
-    let Some(scene) = scene(&PROGRAMS) else { return };
+    let Some(scene) = scene(&NEEDS) else { return };
     image(&scene);
     let containerd = Containerd::start(&scene);
     let plugins = containerd.ctr(&["plugins", "list"]).run().ok().stdout;
@@ -237,7 +237,7 @@ fn a_container_runs_on_an_overlay() {
 
 #[test]
 fn processes_are_added_listed_and_ended_one_by_one() {
-    let Some(scene) = scene(&PROGRAMS) else { return };
+    let Some(scene) = scene(&NEEDS) else { return };
     image(&scene);
     let containerd = Containerd::start(&scene);
     containerd.run(&["--detach"], "one", &["sleep", "1000"]).run().ok();
@@ -272,7 +272,7 @@ fn processes_are_added_listed_and_ended_one_by_one() {
 
 #[test]
 fn signals_reach_a_container_and_a_paused_one_waits_for_them() {
-    let Some(scene) = scene(&PROGRAMS) else { return };
+    let Some(scene) = scene(&NEEDS) else { return };
     image(&scene);
     let containerd = Containerd::start(&scene);
     let log = containerd.path("log");
@@ -299,8 +299,8 @@ fn signals_reach_a_container_and_a_paused_one_waits_for_them() {
 
 #[test]
 fn limits_are_set_measured_updated_and_kept() {
-    let controllers = ["memory", "cpu", "pids"].map(Need::Controller);
-    let needs = [&PROGRAMS[..], &controllers, &[Need::Program("curl")]].concat();
+    let controllers = ["memory", "pids"].map(Need::Controller);
+    let needs = [&NEEDS[..], &controllers, &[Need::Program("curl")]].concat();
     let Some(scene) = scene(&needs) else { return };
     image(&scene);
     let containerd = Containerd::start(&scene);
@@ -342,7 +342,7 @@ fn limits_are_set_measured_updated_and_kept() {
 
 #[test]
 fn events_tell_a_containers_life() {
-    let Some(scene) = scene(&PROGRAMS) else { return };
+    let Some(scene) = scene(&NEEDS) else { return };
     image(&scene);
     let containerd = Containerd::start(&scene);
     let events = containerd.ctr(&["events"]).spawn();
@@ -375,7 +375,7 @@ fn events_tell_a_containers_life() {
 
 #[test]
 fn privileges_are_those_that_ctr_is_told() {
-    let Some(scene) = scene(&PROGRAMS) else { return };
+    let Some(scene) = scene(&NEEDS) else { return };
     image(&scene);
     let containerd = Containerd::start(&scene);
     let host = scene.directory("shared");
@@ -403,7 +403,7 @@ fn privileges_are_those_that_ctr_is_told() {
 
 #[test]
 fn containers_outlive_a_crash_of_containerd() {
-    let Some(scene) = scene(&PROGRAMS) else { return };
+    let Some(scene) = scene(&NEEDS) else { return };
     image(&scene);
     let mut containerd = Containerd::start(&scene);
     for id in ["one", "two"] {
@@ -427,7 +427,7 @@ fn containers_outlive_a_crash_of_containerd() {
 
 #[test]
 fn a_crash_of_a_shim_ends_its_container_and_leaves_nothing() {
-    let Some(scene) = scene(&PROGRAMS) else { return };
+    let Some(scene) = scene(&NEEDS) else { return };
     image(&scene);
     let containerd = Containerd::start(&scene);
     for id in ["one", "two", "three"] {

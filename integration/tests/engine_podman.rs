@@ -13,10 +13,15 @@ use integration::engine::{
 use integration::runtime::{Invocation, until};
 use integration::{Inside, Need, Scene};
 
-const PROGRAMS: [Need; 2] = [Need::Program("podman"), Need::Program("conmon")];
+/// It limits the processes of each container.
+const NEEDS: [Need; 3] =
+    [Need::Program("podman"), Need::Program("conmon"), Need::Controller("pids")];
 
 /// What a pod's first container and `--init` execute.
 const CATATONIT: Need = Need::Path("/usr/libexec/podman/catatonit");
+
+/// On cgroup v2, Podman 4.3 with the `cgroupfs` manager forbids a pod every device.
+const POD: [Need; 2] = [CATATONIT, Need::CgroupV1];
 
 /// A podman with its own storage, which has the image.
 struct Podman<'a> {
@@ -107,7 +112,7 @@ impl<'a> Podman<'a> {
 
 #[test]
 fn containers_run_with_and_without_a_terminal_and_their_exit_codes_are_told() {
-    let Some(scene) = scene(&PROGRAMS) else { return };
+    let Some(scene) = scene(&NEEDS) else { return };
     let podman = Podman::new(&scene);
     let outcome = podman.run(&["--rm"], &["sh", "-c", "echo hi; id -u; exit 7"]).run().exits(7);
     assert_eq!(outcome.stdout, "hi\n0\n");
@@ -121,7 +126,7 @@ fn containers_run_with_and_without_a_terminal_and_their_exit_codes_are_told() {
 
 #[test]
 fn a_service_is_entered_checked_paused_stopped_restarted_and_killed() {
-    let Some(scene) = scene(&PROGRAMS) else { return };
+    let Some(scene) = scene(&NEEDS) else { return };
     let podman = Podman::new(&scene);
     podman.serve("one", &["--health-cmd", "test -e /tmp/well", "--health-interval", "disable"]);
     let outcome = podman.exec(&["--user", "7", "one", "sh", "-c", "id -u; exit 3"]).run().exits(3);
@@ -155,7 +160,7 @@ fn a_service_is_entered_checked_paused_stopped_restarted_and_killed() {
 #[test]
 fn limits_are_set_measured_and_updated() {
     let controllers = ["memory", "cpu", "pids"].map(Need::Controller);
-    let Some(scene) = scene(&[&PROGRAMS[..], &controllers].concat()) else { return };
+    let Some(scene) = scene(&[&NEEDS[..], &controllers].concat()) else { return };
     let podman = Podman::new(&scene);
     podman.serve("one", &["--memory", "64m", "--cpus", "0.5", "--pids-limit", "50"]);
     let cgroup = podman.cgroup("one");
@@ -178,7 +183,7 @@ fn limits_are_set_measured_and_updated() {
 
 #[test]
 fn volumes_and_read_only_roots_hold_what_they_should() {
-    let Some(scene) = scene(&PROGRAMS) else { return };
+    let Some(scene) = scene(&NEEDS) else { return };
     let podman = Podman::new(&scene);
     podman.call(&["volume", "create", "named"]).run().ok();
     podman.output(&["--volume", "named:/data"], "echo kept >/data/file");
@@ -199,7 +204,7 @@ fn volumes_and_read_only_roots_hold_what_they_should() {
 
 #[test]
 fn privileges_are_those_that_podman_is_told() {
-    let Some(scene) = scene(&PROGRAMS) else { return };
+    let Some(scene) = scene(&NEEDS) else { return };
     let podman = Podman::new(&scene);
     let inside = |options: &[&str]| Inside(podman.output(options, "cat /proc/self/status"));
     let usual = inside(&[]);
@@ -231,7 +236,7 @@ fn four(id: &str) -> String {
 
 #[test]
 fn root_of_a_container_can_be_nobody_outside() {
-    let Some(scene) = scene(&PROGRAMS) else { return };
+    let Some(scene) = scene(&NEEDS) else { return };
     let podman = Podman::new(&scene);
     let map = ["--uidmap", "0:200000:65536", "--gidmap", "0:200000:65536"];
     let words =
@@ -259,14 +264,14 @@ fn root_of_a_container_can_be_nobody_outside() {
 
 #[test]
 fn an_init_collects_the_dead() {
-    let Some(scene) = scene(&[&PROGRAMS[..], &[CATATONIT]].concat()) else { return };
+    let Some(scene) = scene(&[&NEEDS[..], &[CATATONIT]].concat()) else { return };
     let podman = Podman::new(&scene);
     assert_eq!(podman.output(&["--init"], "cat /proc/1/comm"), "podman-init\n");
 }
 
 #[test]
 fn containers_of_a_pod_share_what_the_pod_shares() {
-    let Some(scene) = scene(&[&PROGRAMS[..], &[CATATONIT]].concat()) else { return };
+    let Some(scene) = scene(&[&NEEDS[..], &POD].concat()) else { return };
     let podman = Podman::new(&scene);
     let create =
         ["pod", "create", "--name", "pod", "--network", "none", "--share", "net,ipc,uts,pid"];
@@ -305,7 +310,7 @@ fn containers_of_a_pod_share_what_the_pod_shares() {
 #[test]
 fn a_pod_of_kubernetes_is_played() {
     let controllers = ["memory", "cpu"].map(Need::Controller);
-    let needs = [&PROGRAMS[..], &[CATATONIT], &controllers].concat();
+    let needs = [&NEEDS[..], &POD, &controllers].concat();
     let Some(scene) = scene(&needs) else { return };
     let podman = Podman::new(&scene);
     let pod = format!(
