@@ -15,8 +15,13 @@ use integration::{Inside, Need, Scene, skip};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-const NEEDS: [Need; 3] =
-    [Need::Program("containerd"), Need::Program("ctr"), Need::Program("containerd-shim-runc-v2")];
+/// ctr gives each container a share of the processors.
+const NEEDS: [Need; 4] = [
+    Need::Program("containerd"),
+    Need::Program("ctr"),
+    Need::Program("containerd-shim-runc-v2"),
+    Need::Controller("cpu"),
+];
 
 /// A containerd that has the image.
 struct Containerd<'a> {
