@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 
 use integration::bundle::write;
 use integration::cgroups::Layout;
+use integration::docker_like::{DockerLike, four};
 use integration::engine::{
     EATER, IMAGE, Remains, SERVICE, cpu_quota, image, lives, memory_limit, on_a_terminal,
     pids_limit, scene,
@@ -51,6 +52,27 @@ impl<'a> Podman<'a> {
         podman
     }
 
+    fn cgroup(&self, name: &str) -> String {
+        format!("{}/libpod-{}", self.scene.cgroup(), self.inspect(name, "Id"))
+    }
+
+    /// Ends a service and removes it.
+    #[track_caller]
+    fn stop(&self, name: &str) {
+        let conmon = self.inspect(name, "State.ConmonPid").parse().expect("a pid");
+        self.call(&["stop", "--time", "20", name]).run().ok();
+        assert_eq!(self.inspect(name, "State.ExitCode"), "9");
+        // It becomes a podman that unmounts, which would run into the removal.
+        until("the end of conmon", || !lives(conmon));
+        self.call(&["rm", name]).run().ok();
+    }
+}
+
+impl DockerLike for Podman<'_> {
+    fn scene(&self) -> &Scene {
+        self.scene
+    }
+
     fn call(&self, words: &[&str]) -> Invocation {
         let dir = self.scene.dir();
         let path = |name: &str| dir.join(name).display().to_string();
@@ -66,47 +88,6 @@ impl<'a> Podman<'a> {
         let call = self.call(&["run", "--network", "none"]);
         let parent = self.scene.cgroup();
         call.args(["--cgroup-parent", &parent]).args(options).arg(IMAGE).args(words)
-    }
-
-    /// What a container that must succeed writes.
-    #[track_caller]
-    fn output(&self, options: &[&str], script: &str) -> String {
-        self.run(&[&["--rm"], options].concat(), &["sh", "-c", script]).run().ok().stdout
-    }
-
-    /// Starts a container that says `up` and ends with 9 when it is told to.
-    #[track_caller]
-    fn serve(&self, name: &str, options: &[&str]) {
-        let options = [&["--detach", "--name", name], options].concat();
-        self.run(&options, &["sh", "-c", SERVICE]).run().ok();
-        until("the container's output", || self.call(&["logs", name]).run().stdout.contains("up"));
-    }
-
-    fn exec(&self, words: &[&str]) -> Invocation {
-        self.call(&["exec"]).args(words)
-    }
-
-    /// A property of a container.
-    #[track_caller]
-    fn inspect(&self, name: &str, what: &str) -> String {
-        let format = format!("{{{{.{what}}}}}");
-        let said = self.call(&["inspect", "--format", &format, name]).run().ok();
-        said.stdout.trim_end().to_owned()
-    }
-
-    fn cgroup(&self, name: &str) -> String {
-        format!("{}/libpod-{}", self.scene.cgroup(), self.inspect(name, "Id"))
-    }
-
-    /// Ends a service and removes it.
-    #[track_caller]
-    fn stop(&self, name: &str) {
-        let conmon = self.inspect(name, "State.ConmonPid").parse().expect("a pid");
-        self.call(&["stop", "--time", "20", name]).run().ok();
-        assert_eq!(self.inspect(name, "State.ExitCode"), "9");
-        // It becomes a podman that unmounts, which would run into the removal.
-        until("the end of conmon", || !lives(conmon));
-        self.call(&["rm", name]).run().ok();
     }
 }
 
@@ -184,22 +165,7 @@ fn limits_are_set_measured_and_updated() {
 #[test]
 fn volumes_and_read_only_roots_hold_what_they_should() {
     let Some(scene) = scene(&NEEDS) else { return };
-    let podman = Podman::new(&scene);
-    podman.call(&["volume", "create", "named"]).run().ok();
-    podman.output(&["--volume", "named:/data"], "echo kept >/data/file");
-    let host = scene.directory("shared");
-    write(&host.join("file"), b"of the host\n");
-    let bind = format!("{}:/mnt:ro", host.display());
-    let options = ["--rm", "--volume", "named:/data", "--volume", &bind, "--read-only"];
-    let options = [&options[..], &["--tmpfs", "/scratch:size=1m,mode=0700"]].concat();
-    let script = "cat /data/file /mnt/file; touch /mnt/x || touch /x || echo refused; \
-                  touch /scratch/x /run/x /tmp/x && stat -c %a /scratch; echo more >>/data/file";
-    let outcome = podman.run(&options, &["sh", "-c", script]).run().ok();
-    assert_eq!(outcome.stdout, "kept\nof the host\nrefused\n700\n");
-    assert_eq!(outcome.stderr.matches("Read-only file system").count(), 2, "{outcome:?}");
-    let seen = podman.output(&["--volume", "named:/data:ro"], "cat /data/file; touch /data/x; :");
-    assert_eq!(seen, "kept\nmore\n");
-    podman.call(&["volume", "rm", "named"]).run().ok();
+    Podman::new(&scene).check_volumes();
 }
 
 #[test]
@@ -207,31 +173,9 @@ fn privileges_are_those_that_podman_is_told() {
     let Some(scene) = scene(&NEEDS) else { return };
     let podman = Podman::new(&scene);
     let inside = |options: &[&str]| Inside(podman.output(options, "cat /proc/self/status"));
-    let usual = inside(&[]);
-    assert_eq!((usual.field("Seccomp"), usual.field("NoNewPrivs")), ("2".into(), "0".into()));
-    let options = ["--user", "1000:1001", "--group-add", "7", "--cap-drop", "ALL"];
-    let options = [&options[..], &["--security-opt", "no-new-privileges"]].concat();
-    let other = inside(&options);
-    assert_eq!((other.field("Uid"), other.field("Gid")), (four("1000"), four("1001")));
-    assert_eq!((other.field("CapBnd"), other.field("NoNewPrivs")), ("0".repeat(16), "1".into()));
-    assert!(other.field("Groups").contains('7'), "{}", other.field("Groups"));
+    podman.check_privileges();
     let added = inside(&["--user", "1000", "--cap-drop", "ALL", "--cap-add", "CHOWN"]);
     assert_eq!(added.field("CapAmb"), "0000000000000001");
-
-    assert_eq!(inside(&["--security-opt", "seccomp=unconfined"]).field("Seccomp"), "0");
-    let profile = scene.dir().join("profile.json");
-    let refuse = br#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls":
-        [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}"#;
-    write(&profile, refuse);
-    let option = format!("seccomp={}", profile.display());
-    let options = ["--rm", "--security-opt", &option];
-    let outcome = podman.run(&options, &["mkdir", "/tmp/new"]).run().exits(1);
-    assert!(outcome.stderr.contains("Operation not supported"), "{outcome:?}");
-}
-
-/// The four ids of a process when all are the same, as the status file has them.
-fn four(id: &str) -> String {
-    [id; 4].join("\t")
 }
 
 #[test]
