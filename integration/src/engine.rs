@@ -7,7 +7,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use crate::bundle::APPLETS;
 use crate::cgroups::Layout;
 use crate::console::Terminal;
-use crate::runtime::{Call, Invocation, until};
+use crate::runtime::{Call, Invocation, scaled, until};
 use crate::scene::Scene;
 use crate::skip::Need;
 
@@ -117,7 +117,15 @@ impl Drop for Remains<'_> {
             kill_all_that_name(self.0.tag());
             self.0.unmount_all();
         }
-        Layout::here().remove(self.0.tag());
+        // Helpers such as conmon may be about to end; if they do not, the scene tells.
+        let deadline = Instant::now() + scaled(Duration::from_secs(15));
+        let left = || {
+            Layout::here().remove(self.0.tag());
+            !Layout::here().holding(self.0.tag()).is_empty()
+        };
+        while left() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

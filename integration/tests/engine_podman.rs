@@ -76,7 +76,9 @@ impl DockerLike for Podman<'_> {
     fn call(&self, words: &[&str]) -> Invocation {
         let dir = self.scene.dir();
         let path = |name: &str| dir.join(name).display().to_string();
-        let call = self.scene.call("podman").env("CONTAINERS_CONF", path("containers.conf"));
+        // conmon makes a file in its working directory when memory runs out.
+        let call = self.scene.call("podman").cwd(dir);
+        let call = call.env("CONTAINERS_CONF", path("containers.conf"));
         let call = call.env("HOME", dir).env("XDG_RUNTIME_DIR", dir).env("TMPDIR", dir);
         let roots = ["--root", &path("root"), "--runroot", &path("runroot")];
         let call = call.args(roots).args(["--tmpdir", &path("tmp")]);
