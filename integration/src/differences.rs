@@ -180,6 +180,7 @@ const TABLE: &[(Kind, &str, &str)] = &[
     (Kind::Crun, "contract::docker_with_its_prestart_hook", "its sentences are others than runc's"),
     (Kind::Crun, "contract::podman_tells_a_failing_create_by_its_log_and_without_one_by_stderr", "its sentences are others than runc's"),
     (Kind::Crun, "contract::podman_through_conmon", "its sentences are others than runc's"),
+    (Kind::Crun, "engine_docker::containers_run_with_and_without_a_terminal_and_their_exit_codes_are_told", "its sentences are others than runc's"),
     (Kind::Crun, "contract::a_sandbox_of_cri_and_a_container_in_it", "it refuses the version 1.3.0"),
     (Kind::Runc, "foreground::a_reader_that_comes_after_the_end_finds_everything", "its caller must have a terminal"),
     (Kind::Runc, "foreground::a_reader_that_is_gone_stops_nobody", "its caller must have a terminal"),

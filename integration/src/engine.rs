@@ -1,4 +1,5 @@
-//! What the tests with container engines share: an image made offline, and daemons that end.
+//! What the tests with container engines share: an image made offline, daemons that end, and what
+//! the kernel says of a container's limits.
 //!
 //! Every engine gets a data root, a state directory and a socket of its own below the scene, and
 //! no network. Nothing here may touch the machine's own installation of an engine.
@@ -6,13 +7,37 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::bundle::APPLETS;
-use crate::runtime::{Call, Invocation, until};
+use crate::cgroups::Layout;
+use crate::console::Terminal;
+use crate::runtime::{Call, Invocation, scaled, until};
 use crate::scene::Scene;
+use crate::skip::Need;
 
 /// The image's name, as engines that know Docker's names write it in full.
 pub const IMAGE: &str = "docker.io/localtest/busybox:latest";
+
+/// A program of the image that runs until it is told to end, and then ends with 9.
+pub const SERVICE: &str = "trap 'exit 9' TERM; echo up; while :; do sleep 0.1; done";
+
+/// A program of the image that uses more than 64 MiB of memory, but only once `/go` is there: an
+/// engine watches the memory of a container that is running and not yet of one that starts.
+pub const EATER: &str = "until test -e /go; do sleep 0.1; done; \
+                         exec dd if=/dev/zero of=/dev/null bs=64M count=1";
+
+/// What runtimes say of a program that is not there.
+pub const NO_FILE: [&str; 2] = ["no such file or directory", "No such file or directory"];
+
+/// Opens a scene for an engine, if its programs and those that make the image are installed.
+pub fn scene(needs: &[Need]) -> Option<Scene> {
+    let image = ["umoci", "skopeo", "setsid"].map(Need::Program);
+    Scene::needing(&[&image, needs].concat())
+}
 
 /// Makes an archive with one busybox image that `docker load`, `podman load` and `ctr images
 /// import` take.
@@ -62,13 +87,103 @@ impl Daemon {
         });
         Self(Some(call))
     }
+
+    /// Kills it with SIGKILL, as if it had crashed.
+    pub fn crash(mut self) {
+        if let Some(call) = self.0.take() {
+            call.signal(Signal::SIGKILL);
+            call.wait();
+        }
+    }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
         if let Some(call) = self.0.take() {
-            call.signal(nix::sys::signal::Signal::SIGTERM);
-            call.end_within(std::time::Duration::from_secs(15));
+            call.signal(Signal::SIGTERM);
+            call.end_within(Duration::from_secs(15));
         }
     }
+}
+
+/// What an engine leaves as it is even when everything went well: empty cgroups above those of its
+/// containers. After a failed test, helpers of the engine too. It is removed on drop, which must
+/// come after that of the daemon.
+pub struct Remains<'a>(pub &'a Scene);
+
+impl Drop for Remains<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            kill_all_that_name(self.0.tag());
+            self.0.unmount_all();
+        }
+        // Helpers such as conmon may be about to end; if they do not, the scene tells.
+        let deadline = Instant::now() + scaled(Duration::from_secs(15));
+        let left = || {
+            Layout::here().remove(self.0.tag());
+            !Layout::here().holding(self.0.tag()).is_empty()
+        };
+        while left() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Kills the processes that have a scene's name in their command line.
+fn kill_all_that_name(tag: &str) {
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let pid = entry.file_name().to_string_lossy().parse();
+        if let (true, Ok(pid)) = (String::from_utf8_lossy(&words).contains(tag), pid) {
+            // It may have ended by itself meanwhile.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
+/// Runs a command on a terminal and gives what appeared on it, which must end in `terminal-end`.
+#[track_caller]
+pub fn on_a_terminal(call: Invocation) -> String {
+    let (mut terminal, slave) = Terminal::open(24, 80);
+    let copy = || slave.try_clone().expect("dup");
+    let call = call.under(["setsid", "--ctty", "--wait"]);
+    let call = call.env("TERM", "xterm").stdin(copy()).stdout(copy()).stderr(copy()).spawn();
+    let seen = terminal.expect("terminal-end");
+    let outcome = call.wait();
+    assert!(outcome.status.success(), "{outcome:?}\non the terminal: {seen}");
+    seen
+}
+
+/// How much memory a cgroup may use, in bytes.
+pub fn memory_limit(cgroup: &str) -> String {
+    let layout = Layout::here();
+    let file = if layout.is_v1("memory") { "memory.limit_in_bytes" } else { "memory.max" };
+    layout.read("memory", cgroup, file)
+}
+
+/// How much of each period a cgroup may have the processors, in microseconds.
+pub fn cpu_quota(cgroup: &str) -> String {
+    let layout = Layout::here();
+    if layout.is_v1("cpu") {
+        return layout.read("cpu", cgroup, "cpu.cfs_quota_us");
+    }
+    let both = layout.read("cpu", cgroup, "cpu.max");
+    both.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// How many processes a cgroup may hold.
+pub fn pids_limit(cgroup: &str) -> String {
+    Layout::here().read("pids", cgroup, "pids.max")
+}
+
+/// The parent of a process, or nothing once it has ended.
+pub fn parent_of(pid: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+}
+
+/// Whether a process is there, and not only its exit status.
+pub fn lives(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    !status.is_empty() && !status.contains("\nState:\tZ") && !status.contains("\nState:\tX")
 }

@@ -22,6 +22,7 @@ pub mod config;
 pub mod console;
 pub mod container;
 pub mod differences;
+pub mod docker_like;
 pub mod engine;
 pub mod inside;
 pub mod machine_code;
