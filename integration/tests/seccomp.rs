@@ -376,6 +376,10 @@ fn the_command_says_what_is_wrong_with_a_profile_or_a_question() {
         (vec!["show", "/nonexistent"], "cannot read /nonexistent"),
         (vec!["show", &good, "read"], "show takes no SYSCALL"),
         (vec!["show", "--arch", "SCMP_ARCH_X68", &good], "did you mean \"SCMP_ARCH_X86\"?"),
+        (
+            vec!["show", "--arch", "SCMP_ARCH_X86", "--format", "disassembly", &good],
+            "leave out --arch",
+        ),
         (vec!["test", &good], "test needs SYSCALL"),
         (vec!["test", &good, "clnoe"], "did you mean \"clone\"?"),
         (vec!["test", &good, "read", "moon"], "\"moon\" is not a number of 64 bits"),

@@ -101,6 +101,17 @@ fn new_file_systems_have_the_label_of_mounts_each_in_its_way() {
     assert_eq!(container.output(), expected);
 }
 
+#[test]
+fn message_queues_can_be_read_only_and_have_their_label() {
+    let Some(scene) = Scene::needing(&NEEDS) else { return };
+    let bundle = with_host_programs(&scene).without_mount("/dev/mqueue");
+    let bundle = bundle.mount("mqueue", "mqueue", "/dev/mqueue", &["ro"]);
+    let script = "/usr/bin/stat -c %C /dev/mqueue; touch /dev/mqueue/x 2>&1";
+    let said = scene.run(&bundle.sh(script)).stdout;
+    assert!(said.starts_with(&format!("{MOUNTS}\n")), "{said}");
+    assert!(said.contains("Read-only file system"), "{said}");
+}
+
 // The others give the host's the container's label.
 #[test]
 fn the_hosts_message_queues_keep_their_label() {

@@ -10,13 +10,15 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::bundle::Bundle;
+use crate::config::{Config, Joined, MountKind};
 use crate::error::Fault;
+use crate::features::{self, hooks};
 use crate::host::Host;
 use crate::id::ContainerId;
 use crate::options::Options;
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
+use crate::spec::Spec;
 use crate::spec::lenient::escaped;
-use crate::spec::{Hooks, Mount, Spec};
 
 /// What becomes of a part of a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,20 +56,30 @@ pub struct Assessment {
 impl Assessment {
     /// Looks at a bundle as it would be created with these options on this machine.
     pub fn of(bundle: &Bundle, id: &ContainerId, options: &Options, host: &Host) -> Self {
-        let tolerant = Options { strict: false, ..options.clone() };
-        let judged = Plan::judge(bundle, id, &tolerant, host);
+        let checked = features::check(bundle.spec(), bundle.path(), id, options, host);
+        let missing = missing(bundle.spec(), checked.sound_parts());
+        let warnings = checked.warnings.clone();
+        let plan = Plan::create_checked(checked, host);
         let mut found = Self { parts: properties(bundle.spec()) };
-        if let Some(plan) = &judged.plan {
-            found.number(plan);
-        }
         for pointer in bundle.unknown() {
-            found.note(pointer, Fate::Ignored, crate::plan::UNKNOWN);
+            found.note(pointer, Fate::Ignored, plan::UNKNOWN);
         }
-        for Fault { pointer, message } in &judged.warnings {
+        for Fault { pointer, message } in &warnings {
             found.note(pointer, Fate::Degraded, message);
         }
-        for Fault { pointer, message } in judged.faults.iter().chain(&missing(bundle)) {
+        for Fault { pointer, message } in &missing {
             found.note(pointer, Fate::Refused, message);
+        }
+        match &plan {
+            Ok(plan) => found.number(plan),
+            Err(error) if error.faults().is_empty() => {
+                found.note("", Fate::Refused, &error.to_string());
+            }
+            Err(error) => {
+                for Fault { pointer, message } in error.faults() {
+                    found.note(pointer, Fate::Refused, message);
+                }
+            }
         }
         found.parts.sort_by_cached_key(|part| order(&part.pointer));
         found
@@ -166,12 +178,11 @@ fn collect(value: &Value, pointer: String, parts: &mut Vec<Part>) {
     }
 }
 
-/// What a bundle names and this machine does not have. What only others may look at is left to them.
-fn missing(bundle: &Bundle) -> Vec<Fault> {
-    let spec = bundle.spec();
+/// What a configuration names and this machine does not have. What only others may look at is left
+/// to them.
+fn missing(spec: &Spec, config: &Config) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut look = |pointer: String, path: &Path, what: &str| {
-        let path = bundle.path().join(path);
         if let Err(error) = path.symlink_metadata()
             && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
         {
@@ -179,29 +190,28 @@ fn missing(bundle: &Bundle) -> Vec<Fault> {
             faults.push(Fault { pointer, message });
         }
     };
-    if let Some(root) = &spec.root {
-        look("/root/path".to_owned(), root.path.as_ref(), "the rootfs");
+    if spec.root.is_some() {
+        look("/root/path".to_owned(), &config.rootfs.path, "the rootfs");
     }
-    for (i, mount) in spec.mounts.iter().enumerate() {
-        if let Some(source) = bound(mount) {
-            look(format!("/mounts/{i}/source"), source.as_ref(), "the source");
+    for mount in &config.mounts {
+        if let MountKind::Bind { source, .. } = &mount.kind {
+            look(format!("{}/source", mount.pointer), source, "the source");
         }
     }
-    for (i, namespace) in spec.linux.iter().flat_map(|linux| &linux.namespaces).enumerate() {
-        match &namespace.path {
-            Some(path) => {
-                let pointer = format!("/linux/namespaces/{i}/path");
-                look(pointer, path.as_ref(), "the namespace");
-            }
-            None => {
-                let path = format!("/proc/self/ns/{}", file(&namespace.kind));
-                let what = format!("the kernel has no {} namespaces:", namespace.kind);
-                look(format!("/linux/namespaces/{i}/type"), path.as_ref(), &what);
-            }
-        }
+    for Joined { path, pointer, .. } in &config.namespaces.joined {
+        look(format!("{pointer}/path"), path, "the namespace");
     }
-    for (pointer, path) in hooks(spec.hooks.as_ref()) {
-        look(pointer, path.as_ref(), "the hook");
+    let asked = spec.linux.iter().flat_map(|linux| &linux.namespaces).enumerate();
+    for (i, namespace) in asked.filter(|(_, namespace)| namespace.path.is_none()) {
+        let path = Path::new("/proc/self/ns").join(file(&namespace.kind));
+        let what = format!("the kernel has no {} namespaces:", namespace.kind);
+        look(format!("/linux/namespaces/{i}/type"), &path, &what);
+    }
+    for (name, list) in hooks::moments(&config.hooks) {
+        // Those of startContainer are programs of the image.
+        for (i, hook) in list.iter().enumerate().filter(|_| name != "startContainer") {
+            look(format!("/hooks/{name}/{i}/path"), hook.path.as_ref(), "the hook");
+        }
     }
     faults
 }
@@ -213,24 +223,4 @@ fn file(kind: &str) -> &str {
         "mount" => "mnt",
         other => other,
     }
-}
-
-/// The source of a bind mount.
-fn bound(mount: &Mount) -> Option<&str> {
-    let is_bind = |option: &String| ["bind", "rbind"].contains(&option.as_str());
-    let is_bound = mount.options.iter().any(is_bind) || mount.kind.as_deref() == Some("bind");
-    mount.source.as_deref().filter(|_| is_bound)
-}
-
-/// The hooks that are programs of the host.
-fn hooks(hooks: Option<&Hooks>) -> Vec<(String, String)> {
-    let Some(hooks) = hooks else { return Vec::new() };
-    let moments = crate::features::hooks::moments(hooks).into_iter();
-    let of_host = moments.filter(|(name, _)| *name != "startContainer");
-    of_host
-        .flat_map(|(name, list)| {
-            let paths = list.iter().enumerate();
-            paths.map(move |(i, hook)| (format!("/hooks/{name}/{i}/path"), hook.path.clone()))
-        })
-        .collect()
 }

@@ -79,6 +79,29 @@ fn a_fault_a_warning_and_what_is_missing_are_told_where_they_stand() {
     assert!(!assessment.holds(false));
 }
 
+/// Only a bind mount has a source on the host.
+#[test]
+fn what_is_no_path_is_not_looked_for() {
+    let mount = |kind: &str, options: &[&str]| Mount {
+        destination: "/data".into(),
+        kind: Some(kind.into()),
+        source: Some("/nonexistent".into()),
+        options: options.iter().map(|option| (*option).to_owned()).collect(),
+        ..Mount::default()
+    };
+    for (kind, options, refused) in [
+        ("tmpfs", &[][..], 0),
+        ("bind", &["bind", "remount", "ro"], 0),
+        ("none", &["rbind"], 1),
+        // The option makes it one, and not the type.
+        ("bind", &[], 0),
+    ] {
+        let mut spec = example();
+        spec.mounts.push(mount(kind, options));
+        assert_eq!(assessed(spec).count(Fate::Refused), refused, "{kind} {options:?}");
+    }
+}
+
 /// Engines' configurations: what is refused is what this machine lacks, and nothing else.
 #[test]
 fn what_engines_wrote_is_applied() {

@@ -41,7 +41,10 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "task",
         ],
     ),
-    ("assessment", &["bundle", "error", "features", "host", "id", "options", "plan", "spec"]),
+    (
+        "assessment",
+        &["bundle", "config", "error", "features", "host", "id", "options", "plan", "spec"],
+    ),
     ("cgroup", &["error", "host", "resctrl", "task"]),
     ("resctrl", &["config", "error", "task"]),
     ("netlink", &["error"]),

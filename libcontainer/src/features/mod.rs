@@ -85,7 +85,7 @@ pub mod user_namespace;
 use std::path::Path;
 
 use crate::config::Config;
-use crate::error::Fault;
+use crate::error::{Error, Fault, Result};
 use crate::host::Host;
 use crate::id::ContainerId;
 use crate::options::Options;
@@ -129,12 +129,30 @@ impl Context<'_> {
 /// A configuration that was checked.
 #[derive(Debug)]
 pub struct Checked {
-    /// The configuration, if it has no faults.
-    pub config: Option<Config>,
+    /// The configuration; with faults, what of it has none.
+    config: Config,
     /// What makes it unusable.
     pub faults: Vec<Fault>,
     /// What is tolerated.
     pub warnings: Vec<Fault>,
+}
+
+impl Checked {
+    /// The configuration with what is tolerated.
+    ///
+    /// # Errors
+    /// All faults together.
+    pub fn valid(self) -> Result<(Config, Vec<Fault>)> {
+        match self.faults.is_empty() {
+            true => Ok((self.config, self.warnings)),
+            false => Err(Error::config(self.faults)),
+        }
+    }
+
+    /// What of the configuration has no faults, to tell more about it; never to make a container.
+    pub fn sound_parts(&self) -> &Config {
+        &self.config
+    }
 }
 
 /// Checks a whole configuration.
@@ -193,7 +211,7 @@ pub fn check(
         namespaces,
     };
     let Context { faults, warnings, .. } = cx;
-    Checked { config: Some(config).filter(|_| faults.is_empty()), faults, warnings }
+    Checked { config, faults, warnings }
 }
 
 /// runtime-spec config.md, "Specification version": any 1.x is compatible; SemVer 2.

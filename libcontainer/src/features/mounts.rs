@@ -306,7 +306,7 @@ fn open(config: &Config, steps: &mut Steps, portion: Range<usize>, reserved: &[S
             steps.open_source(&pointer, source.clone(), [*recursive, *follow], into);
         } else if let MountKind::New { fstype, source } = &mount.kind {
             let (data, mut attributes) = parameters(config, mount);
-            attributes &= if is_filled(mount) { !ATTR_RDONLY } else { !0 };
+            attributes &= if is_filled(config, mount) { !ATTR_RDONLY } else { !0 };
             let (fstype, source) = (fstype.clone(), source.clone());
             let task = Task::NewMount { fstype, source, data, attributes, into };
             steps.runtime(mount.pointer.clone(), task);
@@ -363,9 +363,11 @@ fn is_late(mount: &Mount) -> bool {
     new && mount.target == "/dev" && mount.attributes.set & ATTR_RDONLY != 0
 }
 
-/// Whether init writes to a new file system before it attaches it.
-fn is_filled(mount: &Mount) -> bool {
+/// Whether init writes to a new file system before it attaches it: then it becomes read-only after
+/// that.
+fn is_filled(config: &Config, mount: &Mount) -> bool {
     mount.flags & flag::COPY_UP != 0
+        || mount_labels::of_root(config, mount).is_some()
         || (mount.ids.is_some() && mount.flags & flag::INHERIT_MODE != 0)
 }
 
@@ -376,7 +378,7 @@ fn parameters(config: &Config, mount: &Mount) -> (Vec<String>, u32) {
     let mut attributes = mount.attributes.set | mount.attributes.set_all;
     if is_late(mount) {
         attributes &= !ATTR_RDONLY;
-    } else if mount.attributes.set & ATTR_RDONLY != 0 && !is_filled(mount) {
+    } else if mount.attributes.set & ATTR_RDONLY != 0 && !is_filled(config, mount) {
         // As mount(2) does: the file system itself is read-only too.
         data.insert(0, "ro".to_owned());
     }
@@ -429,7 +431,8 @@ fn bind(config: &Config, steps: &mut Steps, mount: &Mount, tree: Slot, keep: Slo
     let attributes = if copied {
         mount.attributes
     } else {
-        let last = if is_filled(mount) { parameters(config, mount).1 & ATTR_RDONLY } else { 0 };
+        let last =
+            if is_filled(config, mount) { parameters(config, mount).1 & ATTR_RDONLY } else { 0 };
         Attributes { set: last, ..Attributes::default() }
     };
     let root_is_shared = config.rootfs.propagation.is_some_and(|p| p.kind == SHARED);

@@ -47,17 +47,6 @@ pub(crate) struct Meeting {
     pub release: Option<Vec<Slot>>,
 }
 
-/// What is said about a configuration.
-#[derive(Debug)]
-pub(crate) struct Judged {
-    /// The plan, if there are no faults.
-    pub plan: Option<Plan>,
-    /// What makes the configuration unusable.
-    pub faults: Vec<Fault>,
-    /// What is tolerated.
-    pub warnings: Vec<Fault>,
-}
-
 impl Plan {
     /// Compiles the creation of a container.
     ///
@@ -113,36 +102,21 @@ impl Plan {
         host: &Host,
         choreography: fn(&Config, &Host) -> Steps,
     ) -> Result<Self> {
-        let Checked { config, faults, warnings } =
-            features::check(bundle.spec(), bundle.path(), id, options, host);
-        let config = config.ok_or_else(|| Error::config(faults))?;
+        let checked = features::check(bundle.spec(), bundle.path(), id, options, host);
+        let (config, warnings) = checked.valid()?;
         if options.strict {
             refuse_tolerated(bundle, &warnings)?;
         }
         Self::assemble(config, warnings, host, choreography)
     }
 
-    /// All that can be said about the creation of a container: its plan if there is one, and what is
-    /// tolerated even if there is none.
-    pub(crate) fn judge(
-        bundle: &Bundle,
-        id: &ContainerId,
-        options: &Options,
-        host: &Host,
-    ) -> Judged {
-        let Checked { config, faults, warnings } =
-            features::check(bundle.spec(), bundle.path(), id, options, host);
-        let Some(config) = config else { return Judged { plan: None, faults, warnings } };
-        match Self::assemble(config, warnings.clone(), host, create::plan) {
-            Ok(plan) => Judged { plan: Some(plan), faults, warnings },
-            Err(error) => {
-                let faults = match error.faults() {
-                    [] => vec![Fault { pointer: String::new(), message: error.to_string() }],
-                    faults => faults.to_vec(),
-                };
-                Judged { plan: None, faults, warnings }
-            }
-        }
+    /// Compiles the creation of a container from a configuration that was checked.
+    ///
+    /// # Errors
+    /// All faults of the configuration, together.
+    pub(crate) fn create_checked(checked: Checked, host: &Host) -> Result<Self> {
+        let (config, warnings) = checked.valid()?;
+        Self::assemble(config, warnings, host, create::plan)
     }
 
     fn assemble(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use libcontainer::seccomp::{Arch, COMMONEST, Call, compile};
+use libcontainer::seccomp::{Arch, COMMONEST, Call, OPERATORS, compile};
 use libcontainer::spec::Seccomp;
 use serde_json::{Value, json};
 
@@ -206,7 +206,7 @@ impl Dice {
                     .map(|index| {
                         json!({
                             "index": index,
-                            "op": self.of(&OPERATORS),
+                            "op": self.of(&OPERATORS).0,
                             "value": self.of(&VALUES),
                             "valueTwo": self.of(&VALUES),
                         })
@@ -245,15 +245,6 @@ const NAMES: [&str; 10] = [
     "ptrace",
     "getdents64",
     "futex",
-];
-const OPERATORS: [&str; 7] = [
-    "SCMP_CMP_NE",
-    "SCMP_CMP_LT",
-    "SCMP_CMP_LE",
-    "SCMP_CMP_EQ",
-    "SCMP_CMP_GE",
-    "SCMP_CMP_GT",
-    "SCMP_CMP_MASKED_EQ",
 ];
 const VALUES: [u64; 8] = [0, 1, 2, 16, 0xffff_ffff, 0x1_0000_0000, 0x1_0000_0002, u64::MAX];
 

@@ -58,12 +58,16 @@ fn seccomp(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let action = invocation.operand(0).unwrap_or_default().to_string_lossy();
     let path = Path::new(invocation.operand(1).unwrap_or_default());
     let syscall = invocation.operand(2).map(|word| word.to_string_lossy());
+    let disassembled = flags.word(&SECCOMP_FORMAT) == Some("disassembly");
     match (&*action, syscall) {
+        ("show", None) if disassembled && flags.given(&ARCH) => {
+            Err(input("the program is for all architectures: leave out --arch".to_owned()))
+        }
         ("show", None) => {
             let profile = read(path)?;
-            match flags.word(&SECCOMP_FORMAT) {
-                Some("disassembly") => report::print(&disassemble(&profile.filter().program)),
-                _ => report::print(&table(&profile, arch(invocation, &profile)?)),
+            match disassembled {
+                true => report::print(&disassemble(&profile.filter().program)),
+                false => report::print(&table(&profile, arch(invocation, &profile)?)),
             }
         }
         ("show", Some(_)) => Err(input("show takes no SYSCALL: keel seccomp test".to_owned())),

@@ -24,7 +24,7 @@ pub(super) struct Masks {
 
 impl Init {
     pub(super) fn mount(&mut self, step: &Step) -> Done {
-        let Step::Mount { target, attributes, propagation, flags, keep, .. } = *step else {
+        let Step::Mount { target, label, attributes, propagation, flags, keep, .. } = *step else {
             return Err(Cause::Refused(Refusal::BadPlan));
         };
         if flags & flag::DETACHED != 0 {
@@ -35,6 +35,8 @@ impl Init {
         let tree = self.new_file_system(step, Some(&target))?;
         if flags & flag::COPY_UP != 0 {
             super::copy_up::copy(target.raw(), tree.raw())?;
+        }
+        if is_filled(flags, label) {
             apply(&tree, &Change { set: attributes & mount::ATTR_RDONLY, ..Default::default() })?;
         }
         self.place(tree, &target, propagation, flags, keep)
@@ -73,7 +75,7 @@ impl Init {
                 configure(context.raw(), mode_of(target)?.as_c_str())?;
             }
             // What is to be filled becomes read-only when it is.
-            let not_yet = if flags & flag::COPY_UP != 0 { mount::ATTR_RDONLY } else { 0 };
+            let not_yet = if is_filled(flags, label) { mount::ATTR_RDONLY } else { 0 };
             let attributes = attributes & !not_yet;
             Ok(mount::create(context.raw(), attributes)?)
         })();
@@ -309,6 +311,11 @@ fn apply(tree: &Fd, change: &Change) -> Done {
         return Ok(());
     }
     Ok(mount::change(tree.raw(), change)?)
+}
+
+/// Whether something is written to a new file system before it is attached.
+fn is_filled(flags: u32, label: Str) -> bool {
+    flags & flag::COPY_UP != 0 || label.len > 0
 }
 
 /// Labels the root directory of a mount. An attribute is set by a descriptor that can be read, which
