@@ -184,8 +184,12 @@ pub struct Mappings {
     pub uid: Vec<spec::IdMapping>,
     /// Group ids.
     pub gid: Vec<spec::IdMapping>,
-    /// Whether setgroups(2) must be forbidden: an ordinary user may map groups only so.
+    /// Whether setgroups(2) must be forbidden: an ordinary user may map its own group only so.
     pub deny_setgroups: bool,
+    /// Whether newuidmap(1) has to write the user ids: they are not this process's to give.
+    pub by_newuidmap: bool,
+    /// Whether newgidmap(1) has to write the group ids.
+    pub by_newgidmap: bool,
 }
 
 /// A mount, its options understood.

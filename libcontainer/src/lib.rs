@@ -67,6 +67,6 @@ pub use features::capabilities::CAPABILITIES;
 pub use features_document::features_document;
 pub use host::{Cgroups, Host};
 pub use id::ContainerId;
-pub use options::{Attachments, CgroupManager, Console, Options};
+pub use options::{Attachments, CgroupManager, Console, IdMappers, Options};
 pub use plan::Plan;
 pub use seccomp_agent::{SeccompAgent, SeccompAnswer, SeccompQuestion};

@@ -53,6 +53,19 @@ pub struct Attachments {
     pub pid_file: Option<PathBuf>,
     /// A Unix stream socket that gets the pidfd of the process.
     pub pidfd_socket: Option<PathBuf>,
+    /// Programs that map ids for an ordinary user.
+    pub id_mappers: IdMappers,
+}
+
+/// The set-user-id programs that write the id mappings of a new user namespace for an ordinary user,
+/// who may map no ids but its own. Without them mappings of other ids are an error. Nobody else needs
+/// them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdMappers {
+    /// newuidmap(1), for user ids.
+    pub newuidmap: Option<PathBuf>,
+    /// newgidmap(1), for group ids.
+    pub newgidmap: Option<PathBuf>,
 }
 
 /// Where the master of the container's terminal goes.

@@ -76,7 +76,8 @@ steps! {
     Await { first: Slot, count: u32 }
     /// Tells the runtime that all steps before this one are done.
     Arrive {}
-    /// setns(2) into the namespace behind a descriptor, which must be of this kind.
+    /// setns(2) into the namespace behind a descriptor, which must be of this kind. The caller's
+    /// groups stay outside of a user namespace, if they can be dropped: it may forbid that later.
     JoinNamespace { namespace: Slot, kind: u32 }
     /// unshare(2): new namespaces, made now because they must belong to the joined user namespace,
     /// or because the cgroup they root in was entered only now.
@@ -231,9 +232,9 @@ steps! {
     Umask { mask: u32, callers: bool }
     /// Drops all but these capabilities from the bounding set.
     BoundingSet { keep: u64 }
-    /// Switches groups, group and user, keeping permitted capabilities. `groups_denied` is set where
-    /// the user namespace forbids setgroups(2).
-    User { uid: u32, gid: u32, groups: Numbers, groups_denied: bool }
+    /// Switches groups, group and user, keeping permitted capabilities. With `deniable` the user
+    /// namespace may forbid setgroups(2): then groups stay as they are if there are none to set.
+    User { uid: u32, gid: u32, groups: Numbers, deniable: bool }
     /// The four remaining capability sets.
     Capabilities { effective: u64, permitted: u64, inheritable: u64, ambient: u64 }
     /// PR_SET_NO_NEW_PRIVS.

@@ -27,7 +27,9 @@ pub(super) fn task(launch: &mut Launch, task: &Task) -> Result<()> {
         Task::OpenNamespace { namespace, into } => l.fill(*into, open_namespace(namespace)?),
         Task::ConnectConsole => l.connect_console(),
         Task::HandOver { first, .. } => l.hand_over(*first),
-        Task::WriteMappings { mappings } => mappings::write(l.pid()?, mappings),
+        Task::WriteMappings { mappings } => {
+            mappings::write(l.pid()?, mappings, &l.attach.id_mappers)
+        }
         Task::TimeOffsets { offsets, into } => l.fill(*into, clocks::set(l.pid()?, offsets)?),
         Task::Schedule { attributes } => scheduler::set(l.pid()?, attributes),
         // Init's message about it was awaited as the meeting point before this phase.

@@ -5,11 +5,12 @@ use libcontainer_init::sys::namespace::NEWUSER;
 
 use super::Context;
 use crate::config::{Config, Mappings, Namespaces};
+use crate::host::Host;
 use crate::spec::IdMapping;
 use crate::steps::Steps;
 use crate::task::Task;
 
-/// `/linux/uidMappings` and `/linux/gidMappings`: there with a new user namespace, and only then.
+/// `/linux/uidMappings` and `/linux/gidMappings`, of a user namespace.
 pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Option<Mappings> {
     let (uid, gid) = (&cx.linux.uid_mappings, &cx.linux.gid_mappings);
     if !namespaces.creates(NEWUSER) {
@@ -27,13 +28,37 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Option<Mappings> 
     for (name, list) in [("uidMappings", uid), ("gidMappings", gid)] {
         check_list(cx, &format!("/linux/{name}"), list);
     }
-    let deny_setgroups = !cx.host.privileged;
-    Some(Mappings { uid: uid.clone(), gid: gid.clone(), deny_setgroups })
+    let mappings = written_by(cx.host, uid, gid);
+    let denied = mappings.deny_setgroups || cx.host.groups_denied;
+    if denied && !cx.process.user.additional_gids.is_empty() {
+        let message = "additional groups are out of reach: the user namespace forbids setgroups(2)";
+        cx.fault("/process/user/additionalGids", message);
+    }
+    Some(mappings)
+}
+
+/// Who writes the mappings, user_namespaces(7): without privileges that is this process for its own
+/// ids alone, and of groups only when setgroups(2) is given up; for more there are set-user-id
+/// programs.
+fn written_by(host: &Host, uid: &[IdMapping], gid: &[IdMapping]) -> Mappings {
+    let own = |list: &[IdMapping], id: u32| matches!(list, [IdMapping { host_id, size: 1, .. }] if *host_id == id);
+    let (own_user, own_group) = (own(uid, host.euid), own(gid, host.egid));
+    let ordinary = !host.may_map_ids;
+    Mappings {
+        uid: uid.to_vec(),
+        gid: gid.to_vec(),
+        deny_setgroups: ordinary && own_group,
+        by_newuidmap: ordinary && !own_user,
+        by_newgidmap: ordinary && !own_group,
+    }
 }
 
 fn check_list(cx: &mut Context<'_>, pointer: &str, list: &[IdMapping]) {
     if list.is_empty() {
         cx.fault(pointer, "a new user namespace needs a mapping");
+    } else if host_id(list, 0).is_none() {
+        // Init makes files and mounts as root inside.
+        cx.fault(pointer, "no id is mapped to 0, the root of the user namespace");
     }
     for (i, mapping) in list.iter().enumerate() {
         let ends = |first: u32| first.checked_add(mapping.size).is_some();

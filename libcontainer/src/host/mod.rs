@@ -4,6 +4,7 @@
 //! options and facts always give the same plan. Probing reads the kernel, never the configuration.
 
 pub mod cgroups;
+pub mod subordinate_ids;
 
 use libcontainer_init::sys::{caps, landlock};
 use nix::errno::Errno;
@@ -25,6 +26,12 @@ pub struct Host {
     pub privileged: bool,
     /// Whether this process runs in a user namespace other than the first.
     pub user_namespace: bool,
+    /// Whether it may map any ids of its user namespace into a new one (CAP_SETUID and CAP_SETGID).
+    pub may_map_ids: bool,
+    /// Whether its user namespace, and with it every one below, forbids setgroups(2).
+    pub groups_denied: bool,
+    /// Whether it may make device nodes (CAP_MKNOD in the first user namespace).
+    pub may_make_devices: bool,
     /// Whether this process may schedule any other as it likes (CAP_SYS_NICE in the first user
     /// namespace).
     pub may_schedule: bool,
@@ -40,6 +47,10 @@ pub struct Host {
 const SYS_ADMIN: u64 = 1 << 21;
 /// CAP_SYS_NICE.
 const SYS_NICE: u64 = 1 << 23;
+/// CAP_SETUID and CAP_SETGID.
+const SET_IDS: u64 = 1 << 7 | 1 << 6;
+/// CAP_MKNOD.
+const MKNOD: u64 = 1 << 27;
 
 impl Host {
     /// Looks at this machine.
@@ -58,6 +69,9 @@ impl Host {
             egid: nix::unistd::getegid().as_raw(),
             privileged: sets.effective & SYS_ADMIN != 0,
             user_namespace,
+            may_map_ids: sets.effective & SET_IDS == SET_IDS,
+            groups_denied: user_namespace && setgroups_denied()?,
+            may_make_devices: sets.effective & MKNOD != 0 && !user_namespace,
             may_schedule: sets.effective & SYS_NICE != 0 && !user_namespace,
             bounding,
             known_capabilities,
@@ -74,6 +88,9 @@ impl Host {
             egid: 0,
             privileged: true,
             user_namespace: false,
+            may_map_ids: true,
+            groups_denied: false,
+            may_make_devices: true,
             may_schedule: true,
             bounding: ALL,
             known_capabilities: ALL,
@@ -122,4 +139,11 @@ fn in_user_namespace() -> Result<bool> {
         .map_err(|error| Error::io("cannot read /proc/self/uid_map", &error))?;
     let numbers: Vec<&str> = map.split_ascii_whitespace().collect();
     Ok(numbers != ["0", "0", "4294967295"])
+}
+
+/// Whether nobody in this process's user namespace can change groups, user_namespaces(7).
+fn setgroups_denied() -> Result<bool> {
+    std::fs::read_to_string("/proc/self/setgroups")
+        .map(|word| word.trim_end() == "deny")
+        .map_err(|error| Error::io("cannot read /proc/self/setgroups", &error))
 }

@@ -278,7 +278,7 @@ impl<'a> Create<'a> {
         process::find_home(config, s);
         memory_policy::set(config, s);
         capabilities::limit_bounding(config, s);
-        user::switch(config, s);
+        user::switch(config, self.host, s);
         capabilities::set_rest(config, s);
         process::find_program(config, s, true);
     }

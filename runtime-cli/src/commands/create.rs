@@ -16,6 +16,7 @@ use crate::args::table::{
     PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, Takes, flag,
 };
 use crate::args::{Flags, Invocation};
+use crate::id_mappers;
 use crate::notify;
 use crate::report::Failure;
 use crate::root::{StateRoot, user_bus};
@@ -105,6 +106,7 @@ pub(super) fn create(
         preserved: preserved(preserved_fds)?,
         pid_file: flags.path(&PID_FILE),
         pidfd_socket: flags.path(&PIDFD_SOCKET),
+        id_mappers: id_mappers::find(),
         ..Attachments::default()
     };
     let root = StateRoot::of(&invocation.globals)?;

@@ -14,6 +14,14 @@ pub(super) fn become_root() -> Done {
     Ok(ids::set_user(0)?)
 }
 
+/// Leaves the caller's supplementary groups, which only who has CAP_SETGID can.
+pub(super) fn drop_groups() -> Done {
+    match ids::set_groups(&[]) {
+        Err(failure) if failure.is(Errno::EPERM) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
 /// A new session keyring that its user may search, in place of the caller's.
 pub(super) fn join_keyring(name: &CStr) -> Done {
     /// KEY_USR_SEARCH, keyctl_setperm(3).
@@ -77,9 +85,11 @@ impl Init {
         uid: u32,
         gid: u32,
         groups: Numbers,
-        groups_denied: bool,
+        deniable: bool,
     ) -> Done {
-        if !groups_denied {
+        if deniable && groups.count == 0 {
+            drop_groups()?;
+        } else {
             self.set_groups(groups)?;
         }
         // Permitted capabilities survive; the step that follows reduces them to the configured.
