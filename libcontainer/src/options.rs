@@ -23,6 +23,10 @@ pub struct Options {
     pub notify_socket: bool,
     /// Who manages cgroups.
     pub cgroup_manager: CgroupManager,
+    /// Whether the caller is taken as one without rights on cgroups: then a container that names no
+    /// cgroup and sets no limit may stay in the caller's where none can be made, with a warning. By
+    /// default that is so for everybody but the root of the first user namespace.
+    pub rootless: Option<bool>,
     /// The addresses of the bus of the user whose systemd does so (D-Bus Specification, "Server
     /// Addresses"); the system's systemd if there are none.
     pub user_bus: Option<String>,

@@ -32,7 +32,7 @@ impl Store {
         attach: Attachments,
     ) -> Result<Container> {
         let mut timeline = Timeline::start();
-        let host = Host::probe()?;
+        let host = Host::probe_as(options.rootless)?;
         timeline.mark("compile", 0, "look at the machine");
         let plan = Arc::new(Plan::create(bundle, id, options, &host)?);
         timeline.mark("compile", 0, "compile the plan");

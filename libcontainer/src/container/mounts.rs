@@ -88,10 +88,10 @@ impl Container {
         compile: fn(&Bundle, &ContainerId, &Options, &Host) -> Result<Plan>,
     ) -> Result<Arc<Plan>> {
         Verb::Exec.check(&self.id, self.status()?)?;
-        let recorded = self.directory.read_config()?;
+        let (recorded, options) = self.recorded_choices()?;
         let spec = Spec { mounts, process: None, ..recorded };
         let bundle = Bundle::recorded(&self.record.bundle, spec);
-        compile(&bundle, &self.id, &self.record.options, &Host::probe()?).map(Arc::new)
+        compile(&bundle, &self.id, &options, &Host::probe()?).map(Arc::new)
     }
 
     fn perform_mounts(&self, plan: Arc<Plan>) -> Result<()> {

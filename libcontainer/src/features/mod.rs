@@ -148,7 +148,7 @@ pub fn check(
     let namespaces = namespaces::check(&mut cx);
     let mappings = user_namespace::check(&mut cx, &namespaces);
     let (hostname, domainname) = hostname::check(&mut cx, &namespaces);
-    let cgroup = cgroup_entry::check(&mut cx);
+    let cgroup = cgroup_entry::check(&mut cx, &namespaces);
     let config = Config {
         id: id.to_string(),
         bundle: bundle.to_owned(),

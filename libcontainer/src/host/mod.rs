@@ -58,13 +58,22 @@ impl Host {
     /// # Errors
     /// The kernel is older than Linux 5.14, or does not tell.
     pub fn probe() -> Result<Self> {
+        Self::probe_as(None)
+    }
+
+    /// Looks at this machine for a caller that is to be taken as having no rights on cgroups, or all;
+    /// see [`Options::rootless`](crate::Options::rootless).
+    ///
+    /// # Errors
+    /// As [`Host::probe`].
+    pub fn probe_as(rootless: Option<bool>) -> Result<Self> {
         check_kernel()?;
         let (bounding, known_capabilities) = bounding_set()?;
         let sets = caps::get()
             .map_err(|failure| crate::error::call("cannot read capabilities", failure))?;
         let (euid, user_namespace) = (nix::unistd::geteuid().as_raw(), in_user_namespace()?);
         Ok(Self {
-            cgroups: Cgroups::probe_for(euid != 0 || user_namespace)?,
+            cgroups: Cgroups::probe_for(rootless.unwrap_or(euid != 0 || user_namespace))?,
             euid,
             egid: nix::unistd::getegid().as_raw(),
             privileged: sets.effective & SYS_ADMIN != 0,

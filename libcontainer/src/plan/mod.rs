@@ -22,6 +22,7 @@ use crate::id::ContainerId;
 use crate::options::Options;
 use crate::steps::{Action, Entry, Phase, Steps};
 use crate::task::Inherited;
+use crate::task::cgroup::{CgroupPlan, Place};
 
 /// What will be done, in order, by whom, and why.
 #[derive(Debug, Clone)]
@@ -68,6 +69,22 @@ impl Plan {
         Self::compile(bundle, id, options, host, exec::plan)
     }
 
+    /// Compiles another process in a container that is there: it is in the cgroups that the container
+    /// was given, whatever this process could make now.
+    pub(crate) fn exec_into(
+        bundle: &Bundle,
+        id: &ContainerId,
+        options: &Options,
+        host: &Host,
+        places: Vec<Place>,
+    ) -> Result<Self> {
+        let (mut config, warnings) =
+            features::check(bundle.spec(), bundle.path(), id, options, host)?;
+        config.cgroup =
+            (!places.is_empty()).then(|| CgroupPlan { places, ..CgroupPlan::default() });
+        Self::assemble(config, warnings, host, exec::plan)
+    }
+
     /// Compiles the adding of this bundle's mounts to a container that is there.
     ///
     /// # Errors
@@ -102,6 +119,15 @@ impl Plan {
         choreography: fn(&Config, &Host) -> Steps,
     ) -> Result<Self> {
         let (config, warnings) = features::check(bundle.spec(), bundle.path(), id, options, host)?;
+        Self::assemble(config, warnings, host, choreography)
+    }
+
+    fn assemble(
+        config: Config,
+        warnings: Vec<Fault>,
+        host: &Host,
+        choreography: fn(&Config, &Host) -> Steps,
+    ) -> Result<Self> {
         let steps = choreography(&config, host);
         if !steps.faults.is_empty() {
             return Err(Error::config(steps.faults));

@@ -99,6 +99,7 @@ pub(super) fn create(
         listen_fds,
         notify_socket,
         cgroup_manager: invocation.globals.cgroup_manager,
+        rootless: invocation.globals.rootless,
         user_bus: user_bus(&invocation.globals),
     };
     let attachments = Attachments {
