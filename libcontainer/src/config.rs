@@ -25,6 +25,8 @@ pub struct Config {
     pub namespaces: Namespaces,
     /// Mappings of a new user namespace.
     pub mappings: Option<Mappings>,
+    /// Mappings that a joined user namespace must have.
+    pub joined_mappings: Option<JoinedMappings>,
     /// The name of the machine inside.
     pub hostname: Option<String>,
     /// The NIS domain inside.
@@ -190,6 +192,15 @@ pub struct Mappings {
     pub by_newuidmap: bool,
     /// Whether newgidmap(1) has to write the group ids.
     pub by_newgidmap: bool,
+}
+
+/// The id mappings that a joined user namespace is said to have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinedMappings {
+    /// User ids.
+    pub uid: Vec<spec::IdMapping>,
+    /// Group ids.
+    pub gid: Vec<spec::IdMapping>,
 }
 
 /// A mount, its options understood.

@@ -30,6 +30,7 @@ pub(super) fn task(launch: &mut Launch, task: &Task) -> Result<()> {
         Task::WriteMappings { mappings } => {
             mappings::write(l.pid()?, mappings, &l.attach.id_mappers)
         }
+        Task::CompareMappings { mappings: expected } => mappings::compare(l.pid()?, expected),
         Task::TimeOffsets { offsets, into } => l.fill(*into, clocks::set(l.pid()?, offsets)?),
         Task::Schedule { attributes } => scheduler::set(l.pid()?, attributes),
         // Init's message about it was awaited as the meeting point before this phase.

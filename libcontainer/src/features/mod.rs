@@ -154,6 +154,7 @@ pub fn check(
         bundle: bundle.to_owned(),
         rootfs: rootfs::check(&mut cx, &namespaces),
         mappings,
+        joined_mappings: user_namespace::check_joined(&mut cx, &namespaces),
         hostname,
         domainname,
         mounts: mounts::check(&mut cx, &namespaces),

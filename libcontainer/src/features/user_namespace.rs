@@ -4,7 +4,7 @@ use libcontainer_init::step::Step;
 use libcontainer_init::sys::namespace::NEWUSER;
 
 use super::Context;
-use crate::config::{Config, Mappings, Namespaces};
+use crate::config::{Config, JoinedMappings, Mappings, Namespaces};
 use crate::host::Host;
 use crate::spec::IdMapping;
 use crate::steps::Steps;
@@ -15,12 +15,7 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Option<Mappings> 
     let (uid, gid) = (&cx.linux.uid_mappings, &cx.linux.gid_mappings);
     if !namespaces.creates(NEWUSER) {
         let pointer = if uid.is_empty() { "/linux/gidMappings" } else { "/linux/uidMappings" };
-        if uid.is_empty() && gid.is_empty() {
-            return None;
-        }
-        if namespaces.joins(NEWUSER).is_some() {
-            cx.warn(pointer, "a joined user namespace keeps its own mappings");
-        } else {
+        if !namespaces.has(NEWUSER) && !(uid.is_empty() && gid.is_empty()) {
             cx.fault(pointer, "id mappings need a user namespace in /linux/namespaces");
         }
         return None;
@@ -35,6 +30,21 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Option<Mappings> 
         cx.fault("/process/user/additionalGids", message);
     }
     Some(mappings)
+}
+
+/// Mappings that a joined user namespace must have already. Engines repeat them; others would say of
+/// files and users what is not so.
+pub fn check_joined(cx: &mut Context<'_>, namespaces: &Namespaces) -> Option<JoinedMappings> {
+    let (uid, gid) = (&cx.linux.uid_mappings, &cx.linux.gid_mappings);
+    if namespaces.joins(NEWUSER).is_none() || (uid.is_empty() && gid.is_empty()) {
+        return None;
+    }
+    for (name, list) in [("uidMappings", uid), ("gidMappings", gid)] {
+        check_list(cx, &format!("/linux/{name}"), list);
+    }
+    let message = "a joined user namespace has its mappings already: these must be the same";
+    cx.warn("/linux/uidMappings", message);
+    Some(JoinedMappings { uid: uid.clone(), gid: gid.clone() })
 }
 
 /// Who writes the mappings, user_namespaces(7): without privileges that is this process for its own
@@ -55,7 +65,7 @@ fn written_by(host: &Host, uid: &[IdMapping], gid: &[IdMapping]) -> Mappings {
 
 fn check_list(cx: &mut Context<'_>, pointer: &str, list: &[IdMapping]) {
     if list.is_empty() {
-        cx.fault(pointer, "a new user namespace needs a mapping");
+        cx.fault(pointer, "a user namespace needs a mapping");
     } else if host_id(list, 0).is_none() {
         // Init makes files and mounts as root inside.
         cx.fault(pointer, "no id is mapped to 0, the root of the user namespace");
@@ -81,6 +91,16 @@ pub fn write_mappings(config: &Config, steps: &mut Steps) {
     if let Some(mappings) = &config.mappings {
         let task = Task::WriteMappings { mappings: mappings.clone() };
         steps.runtime("/linux/uidMappings", task);
+    }
+}
+
+/// Init has joined the user namespace: the runtime looks what is mapped there.
+pub fn compare_mappings(config: &Config, steps: &mut Steps) {
+    if let Some(mappings) = &config.joined_mappings {
+        steps.phase("compare");
+        let task = Task::CompareMappings { mappings: mappings.clone() };
+        steps.runtime("/linux/uidMappings", task);
+        steps.phase("compared");
     }
 }
 

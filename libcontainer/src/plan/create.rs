@@ -147,9 +147,18 @@ impl<'a> Create<'a> {
         let keep = config.namespaces.creates(NEWUSER) || self.host.euid != 0;
         s.phase("isolate");
         namespaces::spawn(config, s, born_inside, keep, super::inherited(config, self.host));
-        user_namespace::write_mappings(config, s);
+        let late = namespaces::user_comes_late(config);
+        if !late {
+            user_namespace::write_mappings(config, s);
+        }
         limits::raise(config, s);
         namespaces::join(config, s, &self.opened.namespaces);
+        if late {
+            s.phase("map");
+            user_namespace::write_mappings(config, s);
+            s.phase("mapped");
+        }
+        user_namespace::compare_mappings(config, s);
         if self.host.privileged {
             rootfs::attach(config, s, self.opened.rootfs);
         } else {
@@ -158,7 +167,7 @@ impl<'a> Create<'a> {
             self.open_trees();
         }
         let met = time_offsets::enter(config, &mut self.steps);
-        if config.mappings.is_some() && !met {
+        if config.mappings.is_some() && !met && !late {
             self.steps.phase("map"); // init needs its ids from here on
         }
         if !self.cgroups_ready {
@@ -178,10 +187,13 @@ impl<'a> Create<'a> {
 
     /// Into a PID namespace that others are in already, init goes with nothing of the host in its
     /// hands: somebody there may be able to look (CVE-2016-9962). Only a hook that must run before
-    /// the root is entered stands against that.
+    /// the root is entered stands against that. With a user namespace that others are in, nobody
+    /// there can look: init was executed outside of it and is not dumpable. And it needs the host's
+    /// /proc in sight there, or the kernel mounts no other.
     fn roots_first(&self) -> bool {
-        let config = self.config;
-        config.namespaces.joins(NEWPID).is_some() && config.hooks.create_container.is_empty()
+        let Config { namespaces, hooks, .. } = self.config;
+        let joins = |kind| namespaces.joins(kind).is_some();
+        joins(NEWPID) && !joins(NEWUSER) && hooks.create_container.is_empty()
     }
 
     fn enter_pid_namespace(&mut self) {

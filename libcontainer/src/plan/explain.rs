@@ -200,6 +200,7 @@ impl<'a> Words<'a> {
             Task::TimeOffsets { offsets, .. } => scheduling::clocks(offsets),
             Task::Schedule { attributes } => format!("run under {}", scheduler::words(attributes)),
             Task::WriteMappings { mappings } => identity::write_mappings(mappings),
+            Task::CompareMappings { .. } => "compare the id mappings".to_owned(),
             Task::AdoptInit => "follow init into the PID namespace".to_owned(),
             Task::OomScore { value } => format!("set oom_score_adj to {value}"),
             Task::RaiseLimit { resource, hard } => {
