@@ -231,6 +231,8 @@ pub enum MountKind {
         fstype: String,
         /// What it calls its source.
         source: String,
+        /// A tree of the host that serves, read-only, where the kernel refuses a new one.
+        otherwise: Option<PathBuf>,
     },
     /// A file or directory of the host.
     Bind {
@@ -247,7 +249,7 @@ pub enum MountKind {
 
 impl Default for MountKind {
     fn default() -> Self {
-        Self::New { fstype: String::new(), source: String::new() }
+        Self::New { fstype: String::new(), source: String::new(), otherwise: None }
     }
 }
 

@@ -131,6 +131,9 @@ steps! {
         propagation: Numbers,
         /// See [`flag`].
         flags: u32,
+        /// A copied tree of the host that is attached in its place, read-only, where this process
+        /// has no right to a new one.
+        otherwise: Slot,
         /// Where to keep the mount's descriptor, or [`Slot::NONE`].
         keep: Slot,
     }
@@ -279,6 +282,7 @@ mod tests {
             attributes: 10,
             propagation: Numbers { at: 12, count: 13 },
             flags: 14,
+            otherwise: Slot(15),
             keep: Slot::NONE,
         };
         assert_eq!(Step::decode(step.encode()), Some(step));

@@ -81,6 +81,7 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount) {
         attributes: mount.attributes.set & !ATTR_RDONLY,
         propagation: Numbers::default(),
         flags: mount.flags,
+        otherwise: Slot::NONE,
         keep,
     };
     steps.init(pointer.clone(), tmpfs);
@@ -119,6 +120,7 @@ fn attach_unified(steps: &mut Steps, mount: &Mount) {
         attributes: mount.attributes.set,
         propagation: Numbers::default(),
         flags: mount.flags,
+        otherwise: Slot::NONE,
         keep: Slot::NONE,
     };
     steps.init(pointer.clone(), step);
@@ -142,6 +144,7 @@ fn attach_legacy(config: &Config, steps: &mut Steps, mount: &Mount, place: &Plac
             attributes: mount.attributes.set,
             propagation: Numbers::default(),
             flags: mount.flags,
+            otherwise: Slot::NONE,
             keep: Slot::NONE,
         };
         steps.init(pointer.clone(), step);

@@ -1,6 +1,7 @@
 //! Device nodes: the default ones, those of the configuration, and the usual links in /dev.
 //!
-//! In a user namespace mknod(2) is impossible; there the host's nodes are bound.
+//! In a user namespace mknod(2) is impossible, as it is without CAP_MKNOD; there the host's nodes are
+//! bound.
 
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::namespace::{NEWNS, NEWUSER};
@@ -58,7 +59,8 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Devices {
             nodes.push(node);
         }
     }
-    let bind = namespaces.has(NEWUSER) || cx.host.user_namespace;
+    let host = cx.host;
+    let bind = namespaces.has(NEWUSER) || host.user_namespace || !host.may_make_devices;
     Devices { nodes, links: own_dev, bind }
 }
 

@@ -4,10 +4,11 @@
 //! copies of mounts, a limited number at a time; targets are resolved by init below the rootfs.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use libcontainer_init::step::{Step, flag};
 use libcontainer_init::sys::mount::{ATTR_RDONLY, SHARED};
-use libcontainer_init::sys::namespace::NEWNS;
+use libcontainer_init::sys::namespace::{NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER};
 use libcontainer_init::wire::{Numbers, Slot};
 
 use super::{Context, cgroup_mounts, mount_options, rootfs};
@@ -38,10 +39,10 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Vec<Mount> {
         cx.fault("/mounts", "mounts need a mount namespace in /linux/namespaces");
         return Vec::new();
     }
-    (0..mounts.len()).filter_map(|i| check_one(cx, i)).collect()
+    (0..mounts.len()).filter_map(|i| check_one(cx, namespaces, i)).collect()
 }
 
-fn check_one(cx: &mut Context<'_>, index: usize) -> Option<Mount> {
+fn check_one(cx: &mut Context<'_>, namespaces: &Namespaces, index: usize) -> Option<Mount> {
     let mount = &cx.spec.mounts[index];
     let pointer = format!("/mounts/{index}");
     let options = mount_options::parse(&mount.options);
@@ -76,8 +77,11 @@ fn check_one(cx: &mut Context<'_>, index: usize) -> Option<Mount> {
             flags |= flag::PLAIN;
         }
         let source = if source.is_empty() { kind.to_owned() } else { source };
-        MountKind::New { fstype: kind.to_owned(), source }
+        let otherwise =
+            (kind == "sysfs" && is_foreign(cx, namespaces, NEWNET)).then(|| "/sys".into());
+        MountKind::New { fstype: kind.to_owned(), source, otherwise }
     };
+    check_owner(cx, namespaces, &pointer, &kind);
     check_combination(cx, &pointer, &kind, &options);
     let data = if matches!(kind, MountKind::Bind { .. }) { Vec::new() } else { options.data };
     let (attributes, propagation) = (options.attributes, options.propagation);
@@ -135,6 +139,29 @@ fn proc_flags(cx: &mut Context<'_>, pointer: &str, target: &str, kind: &str, bin
     0
 }
 
+/// Whether a namespace may belong to another user namespace than the container's: some file systems
+/// are views of one, and can be mounted with power over it only.
+fn is_foreign(cx: &Context<'_>, namespaces: &Namespaces, kind: u32) -> bool {
+    !namespaces.creates(kind) && (namespaces.has(NEWUSER) || cx.host.user_namespace)
+}
+
+/// What a new user namespace can never mount, as what is older than it belongs to another.
+fn check_owner(cx: &mut Context<'_>, namespaces: &Namespaces, pointer: &str, kind: &MountKind) {
+    let (what, viewed) = match kind {
+        MountKind::New { fstype, .. } if fstype == "proc" => ("proc", NEWPID),
+        MountKind::New { fstype, .. } if fstype == "mqueue" => ("mqueue", NEWIPC),
+        MountKind::Cgroup if namespaces.joins(NEWCGROUP).is_some() => ("cgroup", NEWCGROUP),
+        _ => return,
+    };
+    if namespaces.creates(NEWUSER) && !namespaces.creates(viewed) {
+        let viewed = super::namespaces::name(viewed);
+        let message = format!(
+            "a new user namespace can mount {what} only with a new {viewed} namespace: bind it"
+        );
+        cx.fault(pointer, message);
+    }
+}
+
 fn check_combination(
     cx: &mut Context<'_>,
     pointer: &str,
@@ -165,7 +192,7 @@ pub fn portions(config: &Config) -> Vec<Range<usize>> {
     let mut portions = Vec::new();
     let (mut start, mut binds) = (0, 0);
     for (i, mount) in config.mounts.iter().enumerate() {
-        if matches!(mount.kind, MountKind::Bind { .. }) {
+        if source(mount).is_some() {
             if binds == PORTION {
                 portions.push(start..i);
                 (start, binds) = (i, 0);
@@ -192,14 +219,24 @@ pub fn open_more(config: &Config, steps: &mut Steps, portion: Range<usize>) -> V
     open(config, steps, portion, &window.map(Slot).collect::<Vec<_>>())
 }
 
+/// The tree of the host that a mount needs, whether with all below, and what asks for it.
+fn source(mount: &Mount) -> Option<(&PathBuf, bool, String)> {
+    match &mount.kind {
+        MountKind::Bind { source, recursive } => {
+            Some((source, *recursive, format!("{}/source", mount.pointer)))
+        }
+        MountKind::New { otherwise: Some(tree), .. } => Some((tree, true, mount.pointer.clone())),
+        _ => None,
+    }
+}
+
 fn open(config: &Config, steps: &mut Steps, portion: Range<usize>, reserved: &[Slot]) -> Vec<Slot> {
     let mut reserved = reserved.iter();
     let mut open = |mount: &Mount| {
-        let MountKind::Bind { source, recursive } = &mount.kind else { return Slot::NONE };
+        let Some((source, recursive, pointer)) = source(mount) else { return Slot::NONE };
         let what = source.display().to_string();
         let into = reserved.next().copied().unwrap_or_else(|| steps.slot(what));
-        let pointer = format!("{}/source", mount.pointer);
-        steps.open_tree(&pointer, source.clone(), *recursive, into);
+        steps.open_tree(&pointer, source.clone(), recursive, into);
         into
     };
     config.mounts[portion].iter().map(&mut open).collect()
@@ -214,7 +251,9 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount, source: Slot) -
     let keep = (needed && mountable).then(|| steps.slot(format!("the mount {}", mount.target)));
     let slot = keep.unwrap_or(Slot::NONE);
     match &mount.kind {
-        MountKind::New { fstype, source } => new(steps, mount, [fstype, source], slot),
+        MountKind::New { fstype, source: name, .. } => {
+            new(steps, mount, [fstype, name], source, slot);
+        }
         MountKind::Bind { .. } => bind(config, steps, mount, source, slot),
         MountKind::Cgroup => cgroup_mounts::attach(config, steps, mount),
         MountKind::Remount => remount(steps, mount),
@@ -228,7 +267,7 @@ fn is_late(mount: &Mount) -> bool {
     new && mount.target == "/dev" && mount.attributes.set & ATTR_RDONLY != 0
 }
 
-fn new(steps: &mut Steps, mount: &Mount, [fstype, source]: [&str; 2], keep: Slot) {
+fn new(steps: &mut Steps, mount: &Mount, [fstype, source]: [&str; 2], otherwise: Slot, keep: Slot) {
     let pointer = &mount.pointer;
     let mut data = mount.data.clone();
     let mut attributes = mount.attributes.set | mount.attributes.set_all;
@@ -246,6 +285,7 @@ fn new(steps: &mut Steps, mount: &Mount, [fstype, source]: [&str; 2], keep: Slot
         attributes,
         propagation: propagation(steps, &mount.propagation),
         flags: mount.flags,
+        otherwise,
         keep,
     };
     steps.init(pointer.clone(), step);

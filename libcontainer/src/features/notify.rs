@@ -44,6 +44,7 @@ pub fn make(config: &Config, steps: &mut Steps) -> Slot {
         attributes: ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC,
         propagation: Numbers::default(),
         flags: 0,
+        otherwise: Slot::NONE,
         keep: mount,
     };
     steps.init("", step);

@@ -30,7 +30,7 @@ pub struct Host {
     pub may_map_ids: bool,
     /// Whether its user namespace, and with it every one below, forbids setgroups(2).
     pub groups_denied: bool,
-    /// Whether it may make device nodes (CAP_MKNOD in the first user namespace).
+    /// Whether it has CAP_MKNOD, which counts in the first user namespace only.
     pub may_make_devices: bool,
     /// Whether this process may schedule any other as it likes (CAP_SYS_NICE in the first user
     /// namespace).
@@ -80,7 +80,7 @@ impl Host {
             user_namespace,
             may_map_ids: sets.effective & SET_IDS == SET_IDS,
             groups_denied: user_namespace && setgroups_denied()?,
-            may_make_devices: sets.effective & MKNOD != 0 && !user_namespace,
+            may_make_devices: sets.effective & MKNOD != 0,
             may_schedule: sets.effective & SYS_NICE != 0 && !user_namespace,
             bounding,
             known_capabilities,

@@ -356,7 +356,7 @@ impl<'a> Words<'a> {
     }
 
     fn mount(&self, step: &Step) -> String {
-        let Step::Mount { fstype, target, data, attributes, flags, .. } = *step else {
+        let Step::Mount { fstype, target, data, attributes, flags, otherwise, .. } = *step else {
             return String::new();
         };
         let mut text = format!("mount {} on {}", self.str(fstype), self.str(target));
@@ -364,6 +364,9 @@ impl<'a> Words<'a> {
         text += &self.parameters(data);
         if flags & flag::COPY_UP != 0 {
             text += ", starting with what is there";
+        }
+        if otherwise != Slot::NONE {
+            text += ", or else the host's, read-only";
         }
         text
     }

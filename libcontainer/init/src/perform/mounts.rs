@@ -11,7 +11,7 @@ use crate::message::{Cause, Refusal};
 use crate::step::{Step, flag};
 use crate::sys::mount::{self, Change};
 use crate::sys::path::{self, FileSystem, O_DIRECTORY, O_PATH, Resolve};
-use crate::sys::{Fd, file};
+use crate::sys::{Errno, Fd, file};
 use crate::wire::{Numbers, Slot, Str};
 
 /// What masks files and directories, made with the first mask and copied for the others: one
@@ -24,12 +24,34 @@ pub(super) struct Masks {
 
 impl Init {
     pub(super) fn mount(&mut self, step: &Step) -> Done {
-        let Step::Mount { fstype, source, target, data, attributes, propagation, flags, keep } =
-            *step
+        let Step::Mount { target, attributes, propagation, flags, otherwise, keep, .. } = *step
         else {
             return Err(Cause::Refused(Refusal::BadPlan));
         };
         let target = self.mount_point(target, Leaf::Dir, flags)?;
+        let hosts = if otherwise == Slot::NONE { None } else { Some(self.take(otherwise)?) };
+        let tree = match (self.new_file_system(step, &target), hosts) {
+            (Err(Cause::Call(failure)), Some(hosts)) if failure.is(Errno::EPERM) => {
+                self.detail.set(b"");
+                let set = attributes | mount::ATTR_RDONLY;
+                let propagation = mount::SLAVE;
+                apply(&hosts, &Change { set, clear: 0, propagation, recursive: true })?;
+                hosts
+            }
+            (created, _) => created?,
+        };
+        if flags & flag::COPY_UP != 0 {
+            super::copy_up::copy(target.raw(), tree.raw())?;
+        }
+        mount::attach(tree.raw(), target.raw())?;
+        self.propagate(&tree, propagation)?;
+        self.keep(keep, tree)
+    }
+
+    fn new_file_system(&mut self, step: &Step, target: &Fd) -> Done<Fd> {
+        let Step::Mount { fstype, source, data, attributes, flags, .. } = *step else {
+            return Err(Cause::Refused(Refusal::BadPlan));
+        };
         let context = mount::open_context(self.str(fstype)?)?;
         let created: Done<Fd> = (|| {
             mount::configure(context.raw(), c"source", Some(self.str(source)?))?;
@@ -37,7 +59,7 @@ impl Init {
                 configure(context.raw(), self.item(data, i)?)?;
             }
             if flags & flag::INHERIT_MODE != 0 {
-                configure(context.raw(), mode_of(&target)?.as_c_str())?;
+                configure(context.raw(), mode_of(target)?.as_c_str())?;
             }
             Ok(mount::create(context.raw(), attributes)?)
         })();
@@ -45,13 +67,7 @@ impl Init {
             // The kernel says in words which parameter it did not like.
             self.detail.read_from(context.raw());
         }
-        let tree = created?;
-        if flags & flag::COPY_UP != 0 {
-            super::copy_up::copy(target.raw(), tree.raw())?;
-        }
-        mount::attach(tree.raw(), target.raw())?;
-        self.propagate(&tree, propagation)?;
-        self.keep(keep, tree)
+        created
     }
 
     pub(super) fn bind(&mut self, step: &Step) -> Done {
