@@ -65,6 +65,7 @@ pub use container::{
 pub use error::{Error, ErrorKind, Fault, Result, errno_text};
 pub use features::capabilities::CAPABILITIES;
 pub use features_document::features_document;
+pub use host::subordinate_ids::SubordinateIds;
 pub use host::{Cgroups, Host};
 pub use id::ContainerId;
 pub use options::{Attachments, CgroupManager, Console, IdMappers, Options};

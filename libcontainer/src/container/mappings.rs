@@ -232,7 +232,7 @@ impl Kind {
     /// The program's failure, with its own words and the ranges it may have looked for.
     fn failed(&self, program: &Path, why: &str, words: &str) -> Error {
         let uid = nix::unistd::getuid().as_raw();
-        let ranges = subordinate_ids::of(self.ranges, uid);
+        let ranges = subordinate_ids::ranges(self.ranges, uid);
         let ranges: Vec<String> =
             ranges.iter().map(|(at, count)| format!("{at}:{count}")).collect();
         let given = match ranges.is_empty() {

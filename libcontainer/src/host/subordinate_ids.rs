@@ -17,8 +17,24 @@ pub const GROUPS: &str = "/etc/subgid";
 /// A range: the first id, and how many.
 pub type Range = (u32, u32);
 
+/// The subordinate ids of a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SubordinateIds {
+    /// Ranges of user ids: the first, and how many.
+    pub users: Vec<Range>,
+    /// Ranges of group ids.
+    pub groups: Vec<Range>,
+}
+
+impl SubordinateIds {
+    /// Those that `/etc/subuid` and `/etc/subgid` give to a user.
+    pub fn of(uid: u32) -> Self {
+        Self { users: ranges(USERS, uid), groups: ranges(GROUPS, uid) }
+    }
+}
+
 /// The ranges that a file gives to a user; none where it cannot be read.
-pub fn of(file: impl AsRef<Path>, uid: u32) -> Vec<Range> {
+pub fn ranges(file: impl AsRef<Path>, uid: u32) -> Vec<Range> {
     let Ok(text) = fs::read_to_string(file) else { return Vec::new() };
     let name = User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
     parse(&text, uid, name.as_deref())

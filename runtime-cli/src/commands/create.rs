@@ -118,12 +118,15 @@ pub(super) fn create(
     Ok((store, container))
 }
 
-/// The bundle, with the configuration that lies in it or that is named.
+/// The bundle, with the configuration that lies in it or that is named, and with the id mappings that
+/// an ordinary user leaves open.
 pub(super) fn bundle(dir: PathBuf, flags: &Flags) -> Result<Bundle, Error> {
-    match flags.path(&CONFIG) {
+    let mut bundle = match flags.path(&CONFIG) {
         None => Bundle::open(dir),
         Some(config) => Bundle::open_with(dir, config),
-    }
+    }?;
+    id_mappers::complete(&mut bundle);
+    Ok(bundle)
 }
 
 /// Where the terminal of a container or process goes, if it has one.
