@@ -151,12 +151,16 @@ pub fn user_comes_late(config: &Config) -> bool {
 }
 
 /// Opens the namespaces that init joins. The host's other namespaces come before the user
-/// namespace, after which init has no power over them.
-pub fn open(config: &Config, steps: &mut Steps) -> Vec<(Joined, libcontainer_init::wire::Slot)> {
+/// namespace, after which init has no power over them; without privileges it has none before.
+pub fn open(
+    config: &Config,
+    privileged: bool,
+    steps: &mut Steps,
+) -> Vec<(Joined, libcontainer_init::wire::Slot)> {
     let namespaces = &config.namespaces;
     let mut joined: Vec<_> =
         namespaces.joined.iter().filter(|joined| joined_by_init(namespaces, joined)).collect();
-    joined.sort_by_key(|joined| (joined.kind == NEWUSER, joined.kind == NEWPID));
+    joined.sort_by_key(|joined| ((joined.kind == NEWUSER) == privileged, joined.kind == NEWPID));
     let mut opened = Vec::new();
     for joined in joined {
         let into = steps.slot(format!("{} namespace {}", name(joined.kind), joined.path.display()));

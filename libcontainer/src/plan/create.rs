@@ -85,7 +85,7 @@ impl<'a> Create<'a> {
         steps.runtime("", Task::Listen { into: listener });
         let opened = Opened {
             listener,
-            namespaces: namespaces::open(config, &mut steps),
+            namespaces: namespaces::open(config, host.privileged, &mut steps),
             preserved: descriptors::hand_over(config, &mut steps),
             procfs: sysctl::open(config, &mut steps),
             labels: labels::open(config, &mut steps),
