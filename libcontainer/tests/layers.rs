@@ -54,8 +54,8 @@ const ARROWS: [(&str, &[&str]); 17] = [
 /// Features do not call each other, unless they are files of one feature: of one row of the table
 /// in `features/mod.rs`. These share a helper besides.
 const NEIGHBOURS: [(&str, &[&str]); 8] = [
-    // Propagation types have the same names everywhere.
-    ("mounts", &["rootfs"]),
+    // Propagation types, and kinds of namespaces, have the same names everywhere.
+    ("mounts", &["namespaces", "rootfs"]),
     ("mount_options", &["rootfs"]),
     // The process is made of these.
     (

@@ -4,6 +4,9 @@
 //! alone. A change of behaviour shows as a change of a text below `tests/plans/`; when it is meant,
 //! `BLESS=1 cargo test -p libcontainer --test plans` writes the texts anew.
 
+#[path = "plans/user_namespaces.rs"]
+mod user_namespaces;
+
 use std::path::{Path, PathBuf};
 
 use libcontainer::spec::{
@@ -11,6 +14,7 @@ use libcontainer::spec::{
     Scheduler, Seccomp, Spec, TimeOffset,
 };
 use libcontainer::{Bundle, CgroupManager, Cgroups, Host, Options, Plan};
+use user_namespaces::ordinary;
 
 /// A configuration to compile, and for whom.
 struct Case {
@@ -109,6 +113,7 @@ fn made() -> Vec<Case> {
     cases.extend(process_cases());
     cases.extend(scheduling_cases());
     cases.extend(time_cases());
+    cases.extend(user_namespaces::cases());
     cases
 }
 
@@ -138,17 +143,9 @@ fn machines() -> Vec<Case> {
         Case::new("cgroups-disabled", |case| {
             case.options.cgroup_manager = CgroupManager::Disabled;
         }),
-        Case::new("unprivileged", |case| {
-            case.host.privileged = false;
-            (case.host.euid, case.host.egid) = (1000, 1000);
-            case.host.cgroups = Cgroups::default();
-            case.spec = Spec::example_rootless(1000, 1000);
-        }),
         Case::new("unprivileged-v2", |case| {
-            case.host.privileged = false;
-            (case.host.euid, case.host.egid) = (1000, 1000);
+            ordinary(case);
             case.host.cgroups = Cgroups::example_v2();
-            case.spec = Spec::example_rootless(1000, 1000);
         }),
     ]
 }
@@ -347,10 +344,8 @@ fn scheduling_cases() -> Vec<Case> {
             case.exec = true;
         }),
         Case::new("scheduling-unprivileged", |case| {
-            (case.host.privileged, case.host.may_schedule) = (false, false);
-            (case.host.euid, case.host.egid) = (1000, 1000);
-            case.host.cgroups = Cgroups::default();
-            case.spec = Spec::example_rootless(1000, 1000);
+            ordinary(case);
+            case.host.may_schedule = false;
             let policy = "SCHED_BATCH".into();
             let scheduler = Scheduler { policy, nice: Some(5), ..Scheduler::default() };
             case.spec.process.as_mut().unwrap().scheduler = Some(scheduler);
@@ -382,10 +377,7 @@ fn time_cases() -> Vec<Case> {
             user_namespace(case);
         }),
         Case::new("time-namespace-unprivileged", |case| {
-            case.host.privileged = false;
-            (case.host.euid, case.host.egid) = (1000, 1000);
-            case.host.cgroups = Cgroups::default();
-            case.spec = Spec::example_rootless(1000, 1000);
+            ordinary(case);
             time_namespace(case);
         }),
         Case::new("joined-time", |case| join(case, "time", "/proc/7/ns/time")),

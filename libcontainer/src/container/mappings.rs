@@ -19,7 +19,7 @@ use libcontainer_init::sys::pidfd::{self, Ended};
 use libcontainer_init::sys::spawn::{Program, Spawn, spawn};
 
 use super::hooks::read_output;
-use crate::config::{JoinedMappings, Mappings};
+use crate::config::Mappings;
 use crate::error::{Error, ErrorKind, Result, call};
 use crate::host::subordinate_ids;
 use crate::options::IdMappers;
@@ -95,58 +95,6 @@ pub(super) fn write(pid: i32, mappings: &Mappings, mappers: &IdMappers) -> Resul
     // Both have begun, and both are waited for whatever the other comes to.
     let (users, groups) = (users.and_then(Writing::end), groups.and_then(Writing::end));
     users.and(groups)
-}
-
-/// Compares the mappings of the user namespace that a process is in, as this process sees them.
-pub(super) fn compare(pid: i32, expected: &JoinedMappings) -> Result<()> {
-    for (kind, list) in [(&USERS, &expected.uid), (&GROUPS, &expected.gid)] {
-        let path = format!("/proc/{pid}/{}", kind.file);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Error::io(format!("cannot read {path}"), &error))?;
-        if joint(list.clone()) != joint(parse(&text)) {
-            let there: Vec<_> = text.lines().map(|line| words(line).join(" ")).collect();
-            let message = format!(
-                "the user namespace maps other {} ids than these: \"{}\"",
-                kind.ids,
-                there.join(", ")
-            );
-            return Err(Error::new(ErrorKind::Config, message).pointer_is(kind.pointer));
-        }
-    }
-    Ok(())
-}
-
-fn words(line: &str) -> Vec<&str> {
-    line.split_ascii_whitespace().collect()
-}
-
-/// Lines of three numbers, as the kernel shows mappings.
-fn parse(text: &str) -> Vec<IdMapping> {
-    let line = |line: &str| {
-        let numbers: Vec<u32> = words(line).iter().filter_map(|word| word.parse().ok()).collect();
-        let &[container_id, host_id, size] = numbers.as_slice() else { return None };
-        Some(IdMapping { container_id, host_id, size })
-    };
-    text.lines().filter_map(line).collect()
-}
-
-/// The same mapping in order, and in as few ranges as can be.
-fn joint(mut list: Vec<IdMapping>) -> Vec<IdMapping> {
-    list.sort_by_key(|mapping| mapping.container_id);
-    let mut joint: Vec<IdMapping> = Vec::new();
-    for next in list {
-        match joint.last_mut() {
-            Some(last) if goes_on(last, &next) => last.size += next.size,
-            _ => joint.push(next),
-        }
-    }
-    joint
-}
-
-/// Whether a range begins where another ends, inside and on the host.
-fn goes_on(last: &IdMapping, next: &IdMapping) -> bool {
-    let ends = |first: u32, next: u32| first.checked_add(last.size) == Some(next);
-    ends(last.container_id, next.container_id) && ends(last.host_id, next.host_id)
 }
 
 /// A mapping that is being written: by a program, unless it is done.
@@ -262,20 +210,4 @@ fn write_list(kind: &Kind, pid: i32, list: &[IdMapping]) -> Result<()> {
 fn write_file(pid: i32, name: &str, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).open(format!("/proc/{pid}/{name}"))?;
     file.write_all(text.as_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{joint, parse};
-
-    #[test]
-    fn mappings_are_the_same_however_they_are_cut() {
-        let cut = "  5 105 5\n 0 100 5\n 20 300 1\n";
-        assert_eq!(joint(parse(cut)), parse("0 100 10\n20 300 1"));
-        let apart = "0 100 5\n5 200 5\n";
-        assert_eq!(joint(parse(apart)), parse(apart));
-        assert_eq!(parse("0 x 1\n\n0 1"), []);
-        let whole = parse("0 0 4294967295");
-        assert_eq!(joint(whole.clone()), whole);
-    }
 }

@@ -11,6 +11,7 @@ mod ending;
 mod events;
 mod exec;
 mod hooks;
+mod joined_mappings;
 mod kill;
 mod launch;
 mod link;
