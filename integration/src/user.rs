@@ -100,11 +100,21 @@ impl User {
     /// Has the user's systemd make a call, as a service whose cgroup is delegated. It replaces some
     /// words with a `$`.
     pub fn service(self, unit: &str, call: Invocation) -> Invocation {
+        self.service_of_kind(unit, "control-group", call)
+    }
+
+    /// Likewise, as a service that may leave processes of its own.
+    pub fn service_that_leaves(self, unit: &str, call: Invocation) -> Invocation {
+        self.service_of_kind(unit, "process", call)
+    }
+
+    fn service_of_kind(self, unit: &str, kill_mode: &str, call: Invocation) -> Invocation {
         let path = std::env::var("PATH").unwrap_or_default();
         let (unit, path) = (format!("--unit={unit}"), format!("PATH={path}"));
+        let kill = format!("--property=KillMode={kill_mode}");
         let words = [
             ["systemd-run", "--user", "--quiet", "--pipe", "--wait", "--collect"].as_slice(),
-            &[&unit, "--property=Delegate=yes", "--setenv", &path, "--"],
+            &[&unit, "--property=Delegate=yes", &kill, "--setenv", &path, "--"],
         ];
         self.call(call.under(words.concat())).env("XDG_RUNTIME_DIR", self.runtime_dir())
     }

@@ -7,12 +7,15 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use integration::bundle::write;
 use integration::runtime::{Invocation, until};
 use integration::{Need, SUBORDINATE, Scene, User};
 
 const IMAGE: &str = "localhost/busybox";
+/// Podman's locks are a user's and not a store's, and its migration, which ends a test, takes them all.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Podman, and who calls it.
 struct Podman<'a> {
@@ -20,6 +23,7 @@ struct Podman<'a> {
     user: User,
     /// Whether the user's systemd makes cgroups.
     session: bool,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl<'a> Podman<'a> {
@@ -30,8 +34,10 @@ impl<'a> Podman<'a> {
             integration::skip("a user without privileges cannot make namespaces here");
             return None;
         };
-        let podman = Self { scene, user, session: session.is_some() };
-        for name in ["home", "runtime", "work", "volume"] {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let podman = Self { scene, user, session: session.is_some(), _alone: alone };
+        for name in ["home", "home/.config", "home/.config/containers", "runtime", "work", "volume"]
+        {
             chown(scene.directory(name), Some(user.id), Some(user.id)).expect("chown");
         }
         podman.configure();
@@ -48,18 +54,20 @@ impl<'a> Podman<'a> {
              events_logger = \"file\"\nruntime_supports_json = [\"{name}\"]\n\
              [engine.runtimes]\n{name} = [\"{program}\"]\n\
              [containers]\ndefault_sysctls = []\n\
-             default_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n"
+             default_ulimits = [\"nofile=512:512\", \"nproc=1024:1024\"]\n"
         );
         write(&self.scene.dir().join("containers.conf"), config.as_bytes());
-        let policy = self.scene.directory("home").join(".config/containers");
-        fs::create_dir_all(&policy).expect("mkdir");
-        write(&policy.join("policy.json"), br#"{"default":[{"type":"insecureAcceptAnything"}]}"#);
+        let policy = self.scene.dir().join("home/.config/containers/policy.json");
+        write(&policy, br#"{"default":[{"type":"insecureAcceptAnything"}]}"#);
     }
 
     /// A root file system with busybox, as an archive.
     fn archive(&self) -> PathBuf {
         let bundle = self.scene.bundle();
         bundle.directory("volume");
+        // The busybox is a hard link that all tests share, and changes with each of them.
+        let (busybox, copy) = (bundle.rootfs().join("bin/busybox"), bundle.rootfs().join("copy"));
+        fs::copy(&busybox, &copy).and_then(|_| fs::rename(&copy, &busybox)).expect("a copy");
         let archive = self.scene.dir().join("image.tar");
         let call = self.scene.call("tar").arg("-C").arg(bundle.rootfs()).arg("-cf").arg(&archive);
         call.arg(".").run().ok();
@@ -82,7 +90,7 @@ impl<'a> Podman<'a> {
         }
         let call = self.scene.call("env").args(environment).args(own).args(words);
         if self.session {
-            self.user.service(&self.scene.id(), call.cwd("/"))
+            self.user.service_that_leaves(&self.scene.id(), call.cwd("/"))
         } else {
             self.user.known(self.scene, call).cwd("/")
         }
