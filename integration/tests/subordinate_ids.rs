@@ -180,7 +180,7 @@ fn the_programs_get_a_pid_and_numbers_and_nothing_else_of_the_caller() {
     for kind in ["uid", "gid"] {
         let script = format!(
             "#!/bin/sh\necho \"$@\" >{0}/{kind}.args; cat /proc/$$/environ >{0}/{kind}.env\n\
-             ls /proc/$$/fd >{0}/{kind}.fd; grep SigBlk /proc/$$/status >{0}/{kind}.signals\n\
+             ls /proc/$$/fd >{0}/{kind}.fd; grep SigBlk /proc/self/status >{0}/{kind}.signals\n\
              echo no {kind} today; exit 3\n",
             told.display()
         );

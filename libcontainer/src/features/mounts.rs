@@ -77,8 +77,7 @@ fn check_one(cx: &mut Context<'_>, namespaces: &Namespaces, index: usize) -> Opt
             flags |= flag::PLAIN;
         }
         let source = if source.is_empty() { kind.to_owned() } else { source };
-        let otherwise =
-            (kind == "sysfs" && is_foreign(cx, namespaces, NEWNET)).then(|| "/sys".into());
+        let otherwise = (kind == "sysfs" && may_lack_sysfs(cx, namespaces)).then(|| "/sys".into());
         MountKind::New { fstype: kind.to_owned(), source, otherwise }
     };
     check_owner(cx, namespaces, &pointer, &kind);
@@ -143,6 +142,13 @@ fn proc_flags(cx: &mut Context<'_>, pointer: &str, target: &str, kind: &str, bin
 /// are views of one, and can be mounted with power over it only.
 fn is_foreign(cx: &Context<'_>, namespaces: &Namespaces, kind: u32) -> bool {
     !namespaces.creates(kind) && (namespaces.has(NEWUSER) || cx.host.user_namespace)
+}
+
+/// Whether the kernel may refuse a new sysfs: it shows a network namespace, and where a PID namespace is
+/// joined from a new user namespace, the host's is out of sight by then, without which there is none.
+fn may_lack_sysfs(cx: &Context<'_>, namespaces: &Namespaces) -> bool {
+    let root_first = namespaces.creates(NEWUSER) && namespaces.joins(NEWPID).is_some();
+    root_first || is_foreign(cx, namespaces, NEWNET)
 }
 
 /// What a new user namespace can never mount, as what is older than it belongs to another.
