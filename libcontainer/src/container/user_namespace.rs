@@ -13,6 +13,7 @@ use super::launch::Birth;
 use super::{mappings, perform, spawn};
 use crate::config::Mappings;
 use crate::error::{Error, Result, call};
+use crate::options::IdMappers;
 use crate::plan;
 use crate::task::Inherited;
 
@@ -20,7 +21,7 @@ use crate::task::Inherited;
 pub(super) fn make(mappings: &Mappings) -> Result<OwnedFd> {
     let holder = Holder::start()?;
     let pid = holder.process.pid;
-    mappings::write(pid, mappings)?;
+    mappings::write(pid, mappings, &IdMappers::default())?;
     let name = perform::c_string(format!("/proc/{pid}/ns/user").as_ref())?;
     path::open(path::AT_FDCWD, &name, path::O_RDONLY, 0, path::Resolve::Anywhere)
         .map(OwnedFd::from)
