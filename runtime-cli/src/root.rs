@@ -159,12 +159,11 @@ mod tests {
 
     #[test]
     fn a_systemd_is_the_roots_that_owns_its_socket() {
-        let file = std::env::temp_dir().join(format!("keel-socket-{}", std::process::id()));
-        assert!(!systemd_is_own(file.to_str().unwrap()));
-        fs::File::create(&file).unwrap();
-        let root = Uid::effective().is_root();
-        assert_eq!(systemd_is_own(file.to_str().unwrap()), root);
-        fs::remove_file(file).unwrap();
+        let dir = std::env::temp_dir().join(format!("keel-socket-{}", std::process::id()));
+        assert!(!systemd_is_own(dir.to_str().unwrap()));
+        fs::create_dir(&dir).unwrap();
+        assert_eq!(systemd_is_own(dir.to_str().unwrap()), Uid::effective().is_root());
+        fs::remove_dir(dir).unwrap();
     }
 
     #[test]

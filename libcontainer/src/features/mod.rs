@@ -9,7 +9,7 @@
 //! |---|---|---|---|
 //! | `rootfs` | `/root`, `/linux/rootfsPropagation` | OpenRootfs, AttachRoot, PivotRoot, ReadonlyRoot | open_tree(2), pivot_root(2) |
 //! | `namespaces` | `/linux/namespaces` | Spawn, JoinNamespace, Unshare, EnterPidNamespace, LoopbackUp | clone3(2), setns(2) |
-//! | `user_namespace` | `/linux/uidMappings`, `/linux/gidMappings` | WriteMappings, BecomeRoot | user_namespaces(7) |
+//! | `user_namespace` | `/linux/uidMappings`, `/linux/gidMappings` | WriteMappings, CompareMappings, BecomeRoot | user_namespaces(7), newuidmap(1) |
 //! | `time_offsets` | `/linux/timeOffsets` | TimeOffsets, JoinNamespace | time_namespaces(7) |
 //! | `net_devices` | `/linux/netDevices` | MoveNetDevice | rtnetlink(7) |
 //! | `hostname` | `/hostname`, `/domainname` | Hostname, Domainname | sethostname(2) |

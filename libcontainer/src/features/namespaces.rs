@@ -32,6 +32,11 @@ pub const KINDS: [(&str, u32); 8] = [
 /// it entered its cgroups; and who makes a time namespace is not in it yet, see `time_offsets`.
 const MADE_BY_INIT: u32 = NEWCGROUP | NEWTIME;
 
+/// Those that init always joins by itself. A PID namespace is entered last, when init holds nothing of
+/// the host (CVE-2016-9962). From inside a cgroup namespace, with `nsdelegate`, cgroups(7), nobody can
+/// put init into a cgroup outside of it. And who joins a time namespace must have one thread.
+const JOINED_BY_INIT: [u32; 3] = [NEWPID, NEWCGROUP, NEWTIME];
+
 /// The names of all kinds.
 pub fn names() -> impl Iterator<Item = &'static str> {
     KINDS.into_iter().map(|(name, _)| name)
@@ -139,13 +144,9 @@ pub fn create_late(config: &Config, steps: &mut Steps) {
     }
 }
 
-/// A PID namespace is entered last, when init holds nothing of the host (CVE-2016-9962); beside a
-/// joined user namespace everything is init's to join. So is a cgroup namespace, where a new user
-/// namespace does not take the right away: with `nsdelegate`, cgroups(7), nobody in it can put init
-/// into a cgroup outside of it. And a time namespace can be joined only by a process with one thread.
+/// Beside a joined user namespace everything is init's to join.
 fn joined_by_init(namespaces: &Namespaces, joined: &Joined) -> bool {
-    let cgroup = joined.kind == NEWCGROUP && !namespaces.creates(NEWUSER);
-    matches!(joined.kind, NEWPID | NEWTIME) || cgroup || namespaces.joins(NEWUSER).is_some()
+    JOINED_BY_INIT.contains(&joined.kind) || namespaces.joins(NEWUSER).is_some()
 }
 
 /// The new namespaces that do not come with clone3(2).
@@ -154,11 +155,11 @@ fn made_by_init(namespaces: &Namespaces) -> u32 {
     if in_joined_user || makes_user(namespaces) { u32::MAX } else { MADE_BY_INIT }
 }
 
-/// Whether init makes the user namespace itself: born in it, it would have no right to join the host's
-/// PID or time namespace.
+/// Whether init makes the user namespace itself: born in it, it would have no right to join others of
+/// the host.
 fn makes_user(namespaces: &Namespaces) -> bool {
-    let joins = |kind| namespaces.joins(kind).is_some();
-    namespaces.creates(NEWUSER) && (joins(NEWPID) || joins(NEWTIME))
+    let joined = |kind: &u32| namespaces.joins(*kind).is_some();
+    namespaces.creates(NEWUSER) && JOINED_BY_INIT.iter().any(joined)
 }
 
 /// Whether the mappings can be written only after init has joined and made namespaces.

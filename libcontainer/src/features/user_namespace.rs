@@ -15,7 +15,8 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Option<Mappings> 
     let (uid, gid) = (&cx.linux.uid_mappings, &cx.linux.gid_mappings);
     if !namespaces.creates(NEWUSER) {
         let pointer = if uid.is_empty() { "/linux/gidMappings" } else { "/linux/uidMappings" };
-        if !namespaces.has(NEWUSER) && !(uid.is_empty() && gid.is_empty()) {
+        let mapped = !uid.is_empty() || !gid.is_empty();
+        if mapped && !namespaces.has(NEWUSER) {
             cx.fault(pointer, "id mappings need a user namespace in /linux/namespaces");
         }
         return None;
