@@ -23,7 +23,8 @@ pub const PLAN: i32 = 3;
 pub const SOCKET: i32 = 4;
 /// Standard streams, plan and socket.
 const HANDED_OVER: usize = 5;
-/// The most arguments of a program: two kernel files of 340 mappings with three numbers fit in twice.
+/// The most arguments of a program: newuidmap(1) has its name, a pid, and three numbers for each of
+/// the 340 ranges that the kernel takes.
 const ARGUMENTS: usize = 1024;
 
 /// What to execute.
