@@ -41,4 +41,4 @@ pub use runtime::{Kind, Outcome, Runtime};
 pub use scene::{Edit, Scene};
 pub use skip::{Need, skip};
 pub use snapshot::HostSnapshot;
-pub use user::{Delegated, User};
+pub use user::{Delegated, SUBORDINATE, User};

@@ -1,17 +1,23 @@
 //! Calls by a user without privileges: by anybody, or by one whose systemd is up.
 //!
 //! The tests run as root and hand a call on with setpriv(1), and with systemd-run(1) where it is to
-//! have a cgroup that systemd has delegated. Nothing here makes users: any number is one.
+//! have a cgroup that systemd has delegated. Nothing here makes users: any number is one, and a name
+//! and subordinate ids are there for a call alone.
 
 use std::fs;
 use std::os::unix::fs::chown;
 
 use serde_json::json;
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, write};
 use crate::runtime::Invocation;
 use crate::scene::Scene;
 use crate::skip::program;
+
+/// The name of a [known](User::known) user.
+const NAME: &str = "keel-test";
+/// Its subordinate ids, of users and of groups: the first, and how many.
+pub const SUBORDINATE: (u32, u32) = (700_000, 65_536);
 
 /// A user without privileges.
 #[derive(Debug, Clone, Copy)]
@@ -65,14 +71,50 @@ impl User {
         call.under(["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"])
     }
 
+    /// Has the user make a call as one who has a name, and [`SUBORDINATE`] ids: that is so for this
+    /// call alone, in a mount namespace of its own.
+    pub fn known(self, scene: &Scene, call: Invocation) -> Invocation {
+        let dir = scene.directory("accounts");
+        let id = self.id;
+        let (first, count) = SUBORDINATE;
+        let range = format!("{NAME}:{first}:{count}\n");
+        for (name, line) in [
+            ("passwd", format!("{NAME}:x:{id}:{id}::{}:/bin/sh\n", dir.display())),
+            ("group", format!("{NAME}:x:{id}:\n")),
+            ("subuid", range.clone()),
+            ("subgid", range),
+        ] {
+            let others = match name {
+                "passwd" | "group" => fs::read_to_string(format!("/etc/{name}")).expect("a list"),
+                _ => String::new(),
+            };
+            write(&dir.join(name), (others + &line).as_bytes());
+        }
+        let script = "for file in passwd group subuid subgid; do
+                mount --bind \"$0/$file\" /etc/$file || exit 125
+            done && exec \"$@\"";
+        let dir = dir.to_str().expect("UTF-8");
+        self.call(call).under(["unshare", "--mount", "sh", "-c", script, dir])
+    }
+
     /// Has the user's systemd make a call, as a service whose cgroup is delegated. It replaces some
     /// words with a `$`.
     pub fn service(self, unit: &str, call: Invocation) -> Invocation {
+        self.service_of_kind(unit, "control-group", call)
+    }
+
+    /// Likewise, as a service that may leave processes of its own.
+    pub fn service_that_leaves(self, unit: &str, call: Invocation) -> Invocation {
+        self.service_of_kind(unit, "process", call)
+    }
+
+    fn service_of_kind(self, unit: &str, kill_mode: &str, call: Invocation) -> Invocation {
         let path = std::env::var("PATH").unwrap_or_default();
         let (unit, path) = (format!("--unit={unit}"), format!("PATH={path}"));
+        let kill = format!("--property=KillMode={kill_mode}");
         let words = [
             ["systemd-run", "--user", "--quiet", "--pipe", "--wait", "--collect"].as_slice(),
-            &[&unit, "--property=Delegate=yes", "--setenv", &path, "--"],
+            &[&unit, "--property=Delegate=yes", &kill, "--setenv", &path, "--"],
         ];
         self.call(call.under(words.concat())).env("XDG_RUNTIME_DIR", self.runtime_dir())
     }

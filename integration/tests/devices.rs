@@ -1,6 +1,6 @@
 //! Device nodes: those every container has, and those of the configuration.
 
-use integration::{Bundle, Scene};
+use integration::{Bundle, Need, Scene};
 use serde_json::json;
 
 /// Type, numbers, mode and owner of device nodes, as `stat` prints them, a line each.
@@ -144,4 +144,26 @@ fn rules_with_wildcards_allow_what_they_match() {
         .sh("mknod /tmp/misc c 10 229 && echo made; mknod /tmp/disk b 254 0 && echo made
              head -c 1 /tmp/disk >/dev/null 2>&1 && echo read; echo end");
     assert_eq!(scene.output(&bundle), "made\nmade\nend\n");
+}
+
+#[test]
+fn where_the_runtime_may_make_none_devices_are_those_of_the_host() {
+    let Some(scene) = Scene::needing(&[Need::Keel, Need::Program("setpriv")]) else { return };
+    let script =
+        "for d in null zero full random urandom tty kmsg; do stat -c '%n %t:%T' /dev/$d; done
+        echo x >/dev/null && echo usable";
+    let bundle = scene
+        .bundle()
+        .set(
+            "/linux/devices/-",
+            json!({ "path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11 }),
+        )
+        .sh(script);
+    let without = ["setpriv", "--bounding-set", "-mknod", "--inh-caps", "-mknod"];
+    let call = scene.verb("run", &[], &bundle, &scene.id()).under(without);
+    assert_eq!(
+        call.run().ok().stdout,
+        "/dev/null 1:3\n/dev/zero 1:5\n/dev/full 1:7\n/dev/random 1:8\n/dev/urandom 1:9\n\
+         /dev/tty 5:0\n/dev/kmsg 1:b\nusable\n"
+    );
 }

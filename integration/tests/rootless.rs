@@ -1,6 +1,7 @@
 //! Containers of a user without privileges: without cgroups, and in cgroups that are delegated.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use integration::{Delegated, Need, Scene, User};
 use serde_json::json;
@@ -12,24 +13,113 @@ fn a_user_without_privileges_has_containers_without_cgroups() {
         return integration::skip("a user without privileges cannot make namespaces here");
     };
     let script = "id -u; cat /proc/self/uid_map; echo here >/dev/null && echo usable; sleep 1000";
-    let (bundle, id) = (user.bundle(&scene).sh(script), scene.id());
+    let bundle = user.bundle(&scene).unset("/linux/cgroupsPath").unset("/linux/resources");
+    let (bundle, id) = (bundle.sh(script), scene.id());
     bundle.save();
     let keel = |words: &[&str]| user.call(scene.keel(words)).run();
     let dir = bundle.dir().to_str().expect("UTF-8");
-    let words = ["--cgroup-manager", "disabled", "run", "--detach", "--bundle", dir, &id];
-    let call = user.call(scene.keel(words)).spawn();
-    let output = call.stdout_path().to_owned();
-    call.wait().ok();
-    let said = || fs::read_to_string(&output).unwrap_or_default();
-    integration::runtime::until("the container's words", || said().contains("usable"));
-    let words: Vec<String> = said().split_whitespace().map(str::to_owned).collect();
-    assert_eq!(words, ["0", "0", &user.id.to_string(), "1", "usable"]);
-    assert!(keel(&["state", &id]).ok().stdout.contains("running"));
-    assert_eq!(keel(&["exec", &id, "id", "-u"]).ok().stdout, "0\n");
-    keel(&["pause", &id]).refused().says(&["no cgroup of its own"]);
-    keel(&["kill", &id, "KILL"]).ok();
-    keel(&["delete", "--force", &id]).ok();
-    keel(&["state", &id]).refused().says(&["does not exist"]);
+    // Because none can be made, and because none is wanted.
+    for (flags, warned) in [(&[][..], true), (&["--cgroup-manager", "disabled"][..], false)] {
+        let words = [flags, &["run", "--detach", "--bundle", dir, &id]].concat();
+        let call = user.call(scene.keel(words)).spawn();
+        let output = call.stdout_path().to_owned();
+        let warnings = call.wait().ok().stderr;
+        assert_eq!(warnings.contains("this user may not make a cgroup"), warned, "{warnings}");
+        let said = || fs::read_to_string(&output).unwrap_or_default();
+        integration::runtime::until("the container's words", || said().contains("usable"));
+        let words: Vec<String> = said().split_whitespace().map(str::to_owned).collect();
+        assert_eq!(words, ["0", "0", &user.id.to_string(), "1", "usable"]);
+        assert!(keel(&["state", &id]).ok().stdout.contains("running"));
+        assert_eq!(keel(&["exec", &id, "id", "-u"]).ok().stdout, "0\n");
+        keel(&["pause", &id]).refused().says(&["no cgroup of its own"]);
+        keel(&["kill", &id, "KILL"]).ok();
+        keel(&["delete", "--force", &id]).ok();
+        keel(&["state", &id]).refused().says(&["does not exist"]);
+    }
+}
+
+#[test]
+fn without_a_cgroup_nothing_of_the_hosts_cgroups_can_be_written() {
+    let Some(scene) = Scene::needing(&[Need::Program("unshare")]) else { return };
+    let Some(user) = User::anybody(&scene) else {
+        return integration::skip("a user without privileges cannot make namespaces here");
+    };
+    // CVE-2023-25809: a read-only bind of /sys leaves what is mounted below it writable.
+    let options = ["rbind", "nosuid", "noexec", "nodev", "ro"];
+    let bundle = user
+        .bundle(&scene)
+        .unset("/linux/cgroupsPath")
+        .unset("/linux/resources")
+        .without_mount("/sys")
+        .without_mount("/sys/fs/cgroup")
+        .bind("/sys", "/sys", &options)
+        .mount("cgroup", "cgroup", "/sys/fs/cgroup", &options[1..])
+        .sh("cd /sys/fs/cgroup && for d in . $(ls); do
+                mkdir $d/x 2>&1 | grep -v 'Read-only file system\\|Not a directory\\|No such file'
+            done; echo end");
+    let outcome = user.call(scene.verb("run", &[], &bundle, &scene.id())).run().ok();
+    assert_eq!(outcome.stdout, "end\n");
+}
+
+#[test]
+fn the_state_of_a_users_containers_lies_in_its_runtime_directory() {
+    let Some(scene) = Scene::needing(&[Need::Keel, Need::Program("unshare")]) else { return };
+    let Some(user) = User::anybody(&scene) else {
+        return integration::skip("a user without privileges cannot make namespaces here");
+    };
+    let (runtime, id) = (scene.directory("runtime"), scene.id());
+    std::os::unix::fs::chown(&runtime, Some(user.id), Some(user.id)).expect("chown");
+    let bundle = user.bundle(&scene).unset("/linux/cgroupsPath").unset("/linux/resources");
+    bundle.clone().sleeping().save();
+    let call = |words: &[&str]| {
+        let call = scene.call(scene.runtime().program()).args(words);
+        user.call(call).env("XDG_RUNTIME_DIR", &runtime).run().ok()
+    };
+    let dir = bundle.dir().to_str().expect("UTF-8");
+    call(&["--rootless", "true", "create", "--bundle", dir, &id]);
+    let root = fs::metadata(runtime.join("keel")).expect("the state root");
+    // The sticky bit keeps clean-up programs away (XDG Base Directory Specification).
+    assert_eq!((root.permissions().mode() & 0o7777, root.uid()), (0o1700, user.id));
+    assert!(fs::metadata(runtime.join("keel").join(&id)).is_ok());
+    call(&["--rootless", "false", "delete", "--force", &id]);
+    assert!(fs::metadata(runtime.join("keel").join(&id)).is_err());
+}
+
+#[test]
+fn a_user_joins_the_user_namespace_of_its_container_and_what_belongs_to_it() {
+    let Some(scene) = Scene::needing(&[Need::Keel, Need::Program("unshare")]) else { return };
+    let Some(user) = User::anybody(&scene) else {
+        return integration::skip("a user without privileges cannot make namespaces here");
+    };
+    let bundle = || user.bundle(&scene).unset("/linux/cgroupsPath").unset("/linux/resources");
+    let keel = |words: &[&str]| user.call(scene.keel(words)).run();
+    let (first, second) = (scene.id(), scene.id());
+    let verb = |verb: &str, options: &[&str], bundle, id: &str| {
+        user.call(scene.verb(verb, options, &bundle, id)).run().ok()
+    };
+    verb("run", &["--detach"], bundle().sleeping(), &first);
+    let state = keel(&["state", &first]).ok().stdout;
+    let state: serde_json::Value = serde_json::from_str(&state).expect("JSON");
+    let path = |file: &str| format!("/proc/{}/ns/{file}", state["pid"]);
+    let kinds = [("user", "user"), ("network", "net"), ("ipc", "ipc"), ("pid", "pid")];
+    for count in 1..=kinds.len() {
+        let bundle = bundle().unset("/linux/uidMappings").unset("/linux/gidMappings");
+        let bundle = kinds[..count].iter().fold(bundle.sleeping(), |bundle, (kind, file)| {
+            bundle.namespace(kind, Some(&path(file)))
+        });
+        verb("create", &[], bundle, &second);
+        assert!(keel(&["state", &second]).ok().stdout.contains("\"created\""));
+        keel(&["start", &second]).ok();
+        assert!(keel(&["state", &second]).ok().stdout.contains("\"running\""));
+        for (_, file) in &kinds[..count] {
+            let link = format!("/proc/self/ns/{file}");
+            let told = keel(&["exec", &second, "readlink", &link]).ok().stdout;
+            let expected = scene.call("readlink").arg(path(file)).run().ok().stdout;
+            assert_eq!(told, expected);
+        }
+        keel(&["delete", "--force", &second]).ok();
+    }
+    keel(&["delete", "--force", &first]).ok();
 }
 
 #[test]

@@ -128,6 +128,26 @@ fn a_user_namespaces_root_cannot_look_into_a_process_that_enters_it() {
 }
 
 #[test]
+fn a_user_namespaces_root_cannot_look_into_a_container_that_is_made_in_it() {
+    let Some(scene) = Scene::needing(&[Need::Program("bash"), Need::Keel]) else { return };
+    let second = scene.bundle().args(["/bin/true"]);
+    let Some(first) = looking(&scene, with_user_namespace(scene.bundle()), &[&second]) else {
+        return;
+    };
+    let looker = scene.start(&first);
+    let path = |file: &str| format!("/proc/{}/ns/{file}", looker.pid());
+    let second = second.namespace("user", Some(&path("user"))).namespace("pid", Some(&path("pid")));
+    look(&looker, &first);
+    for _ in 0..100 {
+        scene.output(&second);
+    }
+    let (found, seen, looked) = findings(&looker, &first);
+    assert_eq!(found, Vec::<String>::new());
+    assert!(seen > 0, "it was too slow to see one");
+    assert_eq!(looked, 0, "of {seen}");
+}
+
+#[test]
 fn nothing_of_the_host_is_seen_from_a_container_whose_pid_namespace_is_shared() {
     let Some(scene) = Scene::needing(&[Need::Program("bash")]) else { return };
     let second = scene.bundle().sleeping();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use integration::{Bundle, Inside, Scene};
+use integration::{Bundle, Container, Inside, Need, Scene};
 use serde_json::json;
 
 /// The first id on the host of the mapped range.
@@ -145,4 +145,160 @@ fn the_loopback_device_is_up_in_a_user_namespace_too() {
     let Some(scene) = Scene::begin() else { return };
     let output = scene.output(&mapped(&scene).sh("ip -4 addr show lo"));
     assert!(output.contains("127.0.0.1"), "{output}");
+}
+
+/// The kinds of namespaces and the names of their files below /proc/PID/ns.
+const KINDS: [(&str, &str); 7] = [
+    ("user", "user"),
+    ("pid", "pid"),
+    ("network", "net"),
+    ("ipc", "ipc"),
+    ("uts", "uts"),
+    ("cgroup", "cgroup"),
+    ("time", "time"),
+];
+
+/// Whatever a bundle asks of namespaces that it joins and may not change.
+fn modest(bundle: Bundle) -> Bundle {
+    bundle.unset("/hostname")
+}
+
+/// Has a bundle join namespaces of a container, in which it must be then.
+fn joining(scene: &Scene, bundle: Bundle, first: &Container<'_>, kinds: &[(&str, &str)]) {
+    let path = |file: &str| format!("/proc/{}/ns/{file}", first.pid());
+    let script: String =
+        kinds.iter().map(|(_, file)| format!("readlink /proc/self/ns/{file}\n")).collect();
+    let bundle = kinds.iter().fold(modest(bundle).sh(script), |bundle, (kind, file)| {
+        bundle.namespace(kind, Some(&path(file)))
+    });
+    let output = scene.output(&bundle);
+    let expected: String = kinds
+        .iter()
+        .map(|(_, file)| format!("{}\n", fs::read_link(path(file)).expect("a link").display()))
+        .collect();
+    assert_eq!(output, expected, "{kinds:?}");
+}
+
+#[test]
+fn every_other_namespace_is_joined_with_the_user_namespace_that_it_belongs_to() {
+    let Some(scene) = Scene::needing(&[Need::Keel, Need::Path("/proc/self/ns/time")]) else {
+        return;
+    };
+    let every = KINDS.iter().fold(mapped(&scene), |bundle, (kind, _)| bundle.namespace(kind, None));
+    let first = scene.start(&every.sleeping());
+    let bundle = || mapped(&scene).unset("/linux/uidMappings").unset("/linux/gidMappings");
+    let (user, mut others) = (KINDS[0], &KINDS[1..]);
+    while let [one, rest @ ..] = others {
+        joining(&scene, bundle(), &first, &[user, *one]);
+        for two in rest {
+            joining(&scene, bundle(), &first, &[user, *one, *two]);
+        }
+        others = rest;
+    }
+    joining(&scene, bundle(), &first, &KINDS);
+    first.end();
+}
+
+#[test]
+fn a_new_user_namespace_is_made_beside_every_namespace_of_the_host() {
+    let Some(scene) = Scene::needing(&[Need::Keel, Need::Path("/proc/self/ns/time")]) else {
+        return;
+    };
+    let every =
+        KINDS[1..].iter().fold(scene.bundle(), |bundle, (kind, _)| bundle.namespace(kind, None));
+    let first = scene.start(&every.sleeping());
+    let bundle = |kinds: &[(&str, &str)]| {
+        let joins = |name: &str| kinds.iter().any(|(kind, _)| *kind == name);
+        let mut bundle = mapped(&scene);
+        // These file systems are views of a namespace, and not for others to mount.
+        if joins("pid") {
+            bundle = bundle.without_mount("/proc").bind("/proc", "/proc", &["rbind"]);
+        }
+        for (kind, place) in [("ipc", "/dev/mqueue"), ("cgroup", "/sys/fs/cgroup")] {
+            if joins(kind) {
+                bundle = bundle.without_mount(place);
+            }
+        }
+        bundle
+    };
+    for kind in &KINDS[1..] {
+        joining(&scene, bundle(&[*kind]), &first, &[*kind]);
+    }
+    joining(&scene, bundle(&KINDS[1..]), &first, &KINDS[1..]);
+    first.end();
+}
+
+#[test]
+fn what_a_new_user_namespace_has_no_power_over_is_refused() {
+    let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
+    let first = scene.start(&scene.bundle().namespace("cgroup", None).sleeping());
+    let path = |file: &str| format!("/proc/{}/ns/{file}", first.pid());
+    let before = scene.snapshot();
+    for (kind, file, pointer) in [
+        ("pid", "pid", "/mounts/0"),
+        ("ipc", "ipc", "/mounts/4"),
+        ("cgroup", "cgroup", "/mounts/6"),
+        ("mount", "mnt", "/linux/namespaces/"),
+    ] {
+        let bundle = modest(mapped(&scene)).namespace(kind, Some(&path(file)));
+        scene.refused(&bundle).says(&["a new user namespace", &format!("config.json {pointer}")]);
+        before.assert_same();
+    }
+    first.end();
+}
+
+#[test]
+fn mappings_beside_a_joined_user_namespace_must_be_its_own() {
+    let Some(scene) = Scene::begin() else { return };
+    let first = scene.start(&mapped(&scene).sleeping());
+    let before = scene.snapshot();
+    let path = format!("/proc/{}/ns/user", first.pid());
+    let bundle = |mapping: serde_json::Value| {
+        mapped(&scene)
+            .namespace("user", Some(&path))
+            .set("/linux/uidMappings", mapping.clone())
+            .set("/linux/gidMappings", mapping)
+            .sh("cat /proc/self/uid_map")
+    };
+    let cut = json!([
+        { "containerID": 10, "hostID": BASE + 10, "size": 65_526 },
+        { "containerID": 0, "hostID": BASE, "size": 10 },
+    ]);
+    let whole = json!([{ "containerID": 0, "hostID": BASE, "size": 65_536 }]);
+    for same in [whole, cut] {
+        let output = scene.output(&bundle(same));
+        let words: Vec<&str> = output.split_whitespace().collect();
+        assert_eq!(words, ["0", "200000", "65536"]);
+    }
+    for other in [
+        json!([{ "containerID": 0, "hostID": BASE + 1, "size": 65_536 }]),
+        json!([{ "containerID": 0, "hostID": BASE, "size": 1000 }]),
+    ] {
+        scene.refused(&bundle(other));
+        before.assert_same();
+    }
+    first.end();
+}
+
+#[test]
+fn without_a_network_of_its_own_a_container_sees_the_hosts_sysfs_read_only() {
+    let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
+    let script = "grep ' / /sys ' /proc/self/mountinfo | cut -d' ' -f6 | grep -o '^ro,nosuid'
+        ls /sys/class/net | wc -l
+        mkdir /sys/fs/cgroup/x 2>/dev/null && echo made; echo end";
+    let bundle = mapped(&scene).without_namespace("network").without_mount("/sys/fs/cgroup");
+    let bundle = bundle.without_mount("/sys").mount("sysfs", "sysfs", "/sys", &["nosuid"]);
+    let output = scene.output(&bundle.sh(script));
+    let devices = fs::read_dir("/sys/class/net").expect("devices").count();
+    assert_eq!(output, format!("ro,nosuid\n{devices}\nend\n"));
+    // One that is the user namespace's is mounted anew.
+    let first = scene.start(&mapped(&scene).sleeping());
+    let path = |file: &str| format!("/proc/{}/ns/{file}", first.pid());
+    let bundle = mapped(&scene)
+        .unset("/linux/uidMappings")
+        .unset("/linux/gidMappings")
+        .namespace("user", Some(&path("user")))
+        .namespace("network", Some(&path("net")));
+    assert_eq!(scene.output(&bundle.sh("ls /sys/class/net")), "lo\n");
+    first.end();
 }

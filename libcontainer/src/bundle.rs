@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::spec::Spec;
+use crate::spec::{IdMapping, Namespace, Spec};
 
 /// The largest `config.json` that is read, in bytes. The largest real ones have some 100 KB.
 const MAX: u64 = 32 << 20;
@@ -83,6 +83,38 @@ impl Bundle {
     pub fn unknown(&self) -> &[String] {
         &self.unknown
     }
+
+    /// Whether the configuration wants a new user namespace and leaves open what is mapped there.
+    pub fn lacks_id_mappings(&self) -> bool {
+        let Some(linux) = &self.spec.linux else { return false };
+        let new_user = |namespace: &Namespace| {
+            namespace.kind == "user" && namespace.path.as_deref().is_none_or(str::is_empty)
+        };
+        linux.uid_mappings.is_empty()
+            && linux.gid_mappings.is_empty()
+            && linux.namespaces.iter().any(new_user)
+    }
+
+    /// Fills in what a new user namespace maps: to its root a user and a group of the host, and to
+    /// the ids from 1 on ranges of the host, each by its first id and how many they are.
+    pub fn map_ids(&mut self, owner: (u32, u32), users: &[(u32, u32)], groups: &[(u32, u32)]) {
+        let linux = self.spec.linux.get_or_insert_default();
+        linux.uid_mappings = mappings(owner.0, users);
+        linux.gid_mappings = mappings(owner.1, groups);
+    }
+}
+
+/// As many ids from 0 on as there are.
+fn mappings(root: u32, ranges: &[(u32, u32)]) -> Vec<IdMapping> {
+    let mut container_id = 0;
+    let mut mappings = Vec::new();
+    for &(host_id, size) in [(root, 1)].iter().chain(ranges) {
+        let size = size.min(u32::MAX - container_id);
+        mappings.push(IdMapping { container_id, host_id, size });
+        container_id += size;
+    }
+    mappings.retain(|mapping| mapping.size > 0);
+    mappings
 }
 
 fn absolute(dir: &Path) -> Result<PathBuf> {

@@ -26,6 +26,8 @@ pub struct Config {
     pub namespaces: Namespaces,
     /// Mappings of a new user namespace.
     pub mappings: Option<Mappings>,
+    /// Mappings that a joined user namespace must have.
+    pub joined_mappings: Option<JoinedMappings>,
     /// The name of the machine inside.
     pub hostname: Option<String>,
     /// The NIS domain inside.
@@ -200,8 +202,21 @@ pub struct Mappings {
     pub uid: Vec<spec::IdMapping>,
     /// Group ids.
     pub gid: Vec<spec::IdMapping>,
-    /// Whether setgroups(2) must be forbidden: an ordinary user may map groups only so.
+    /// Whether setgroups(2) must be forbidden: an ordinary user may map its own group only so.
     pub deny_setgroups: bool,
+    /// Whether newuidmap(1) has to write the user ids: they are not this process's to give.
+    pub by_newuidmap: bool,
+    /// Whether newgidmap(1) has to write the group ids.
+    pub by_newgidmap: bool,
+}
+
+/// The id mappings that a joined user namespace is said to have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinedMappings {
+    /// User ids.
+    pub uid: Vec<spec::IdMapping>,
+    /// Group ids.
+    pub gid: Vec<spec::IdMapping>,
 }
 
 /// A mount, its options understood.
@@ -254,6 +269,8 @@ pub enum MountKind {
         fstype: String,
         /// What it calls its source.
         source: String,
+        /// A tree of the host that serves, read-only, where the kernel refuses a new one.
+        otherwise: Option<PathBuf>,
     },
     /// A file or directory of the host.
     Bind {
@@ -272,7 +289,7 @@ pub enum MountKind {
 
 impl Default for MountKind {
     fn default() -> Self {
-        Self::New { fstype: String::new(), source: String::new() }
+        Self::New { fstype: String::new(), source: String::new(), otherwise: None }
     }
 }
 

@@ -157,6 +157,13 @@ impl Error {
         self
     }
 
+    /// The same error without a pointer: the step that it comes from has another.
+    #[must_use]
+    pub(crate) fn without_pointer(mut self) -> Self {
+        self.0.pointer = None;
+        self
+    }
+
     /// The same error with its place in the plan and in `config.json`.
     #[must_use]
     pub fn at(mut self, phase: &'static str, step: usize, pointer: &str) -> Self {

@@ -70,8 +70,9 @@ pub use container::{
 pub use error::{Error, ErrorKind, Fault, Result, errno_text};
 pub use features::capabilities::CAPABILITIES;
 pub use features_document::features_document;
+pub use host::subordinate_ids::SubordinateIds;
 pub use host::{Cgroups, Host, Resctrl, SecurityModules};
 pub use id::ContainerId;
-pub use options::{Attachments, CgroupManager, Console, Options};
+pub use options::{Attachments, CgroupManager, Console, IdMappers, Options};
 pub use plan::Plan;
 pub use seccomp_agent::{SeccompAgent, SeccompAnswer, SeccompQuestion};

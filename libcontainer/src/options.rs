@@ -30,6 +30,10 @@ pub struct Options {
     pub strict: bool,
     /// Who manages cgroups.
     pub cgroup_manager: CgroupManager,
+    /// Whether the caller is taken as one without rights on cgroups: then a container that names no
+    /// cgroup and sets no limit may stay in the caller's where none can be made, with a warning. By
+    /// default that is so for everybody but the root of the first user namespace.
+    pub rootless: Option<bool>,
     /// The addresses of the bus of the user whose systemd does so (D-Bus Specification, "Server
     /// Addresses"); the system's systemd if there are none.
     pub user_bus: Option<String>,
@@ -60,6 +64,19 @@ pub struct Attachments {
     pub pid_file: Option<PathBuf>,
     /// A Unix stream socket that gets the pidfd of the process.
     pub pidfd_socket: Option<PathBuf>,
+    /// Programs that map ids for an ordinary user.
+    pub id_mappers: IdMappers,
+}
+
+/// The set-user-id programs that write the id mappings of a new user namespace for an ordinary user,
+/// who may map no ids but its own. Without them mappings of other ids are an error. Nobody else needs
+/// them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdMappers {
+    /// newuidmap(1), for user ids.
+    pub newuidmap: Option<PathBuf>,
+    /// newgidmap(1), for group ids.
+    pub newgidmap: Option<PathBuf>,
 }
 
 /// Where the master of the container's terminal goes.

@@ -59,9 +59,11 @@ const ARROWS: [(&str, &[&str]); 20] = [
 
 /// Features do not call each other, unless they are files of one feature: of one row of the table
 /// in `features/mod.rs`. These share a helper besides.
-const NEIGHBOURS: [(&str, &[&str]); 10] = [
-    // Propagation types have the same names everywhere; a descriptor of the caller may serve one.
-    ("mounts", &["descriptors", "rootfs"]),
+const NEIGHBOURS: [(&str, &[&str]); 11] = [
+    // A descriptor of the caller may serve one.
+    ("mounts", &["descriptors"]),
+    // Paths are relative to the bundle, and kinds of namespaces have the same names, everywhere.
+    ("mount_check", &["namespaces", "rootfs"]),
     ("mount_options", &["rootfs"]),
     // Paths are relative to the bundle everywhere, and ids are mapped alike.
     ("overlay", &["rootfs"]),
@@ -86,8 +88,8 @@ const NEIGHBOURS: [(&str, &[&str]); 10] = [
     // Who a container's user is on the host.
     ("cgroup_owner", &["user_namespace"]),
     // A path as text, and the name of a kind of namespace.
-    ("devices", &["mounts"]),
-    ("masked_paths", &["mounts"]),
+    ("devices", &["mount_check"]),
+    ("masked_paths", &["mount_check"]),
     ("sysctl", &["namespaces"]),
 ];
 

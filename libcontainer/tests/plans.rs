@@ -12,11 +12,14 @@ mod mounts;
 mod net_devices;
 #[path = "plans/scheduling.rs"]
 mod scheduling;
+#[path = "plans/user_namespaces.rs"]
+mod user_namespaces;
 
 use std::path::{Path, PathBuf};
 
 use libcontainer::spec::{Hook, IdMapping, Mount, Namespace, Seccomp, Spec};
 use libcontainer::{Bundle, CgroupManager, Cgroups, Host, Options, Plan, SecurityModules};
+use user_namespaces::ordinary;
 
 /// A configuration to compile, and for whom.
 struct Case {
@@ -118,6 +121,7 @@ fn made() -> Vec<Case> {
     cases.extend(scheduling::time_cases());
     cases.extend(net_devices::cases());
     cases.extend(intel_rdt::cases());
+    cases.extend(user_namespaces::cases());
     cases
 }
 
@@ -147,17 +151,9 @@ fn machines() -> Vec<Case> {
         Case::new("cgroups-disabled", |case| {
             case.options.cgroup_manager = CgroupManager::Disabled;
         }),
-        Case::new("unprivileged", |case| {
-            case.host.privileged = false;
-            (case.host.euid, case.host.egid) = (1000, 1000);
-            case.host.cgroups = Cgroups::default();
-            case.spec = Spec::example_rootless(1000, 1000);
-        }),
         Case::new("unprivileged-v2", |case| {
-            case.host.privileged = false;
-            (case.host.euid, case.host.egid) = (1000, 1000);
+            ordinary(case);
             case.host.cgroups = Cgroups::example_v2();
-            case.spec = Spec::example_rootless(1000, 1000);
         }),
     ]
 }

@@ -300,22 +300,3 @@ fn time_offsets_are_of_known_clocks_in_a_new_namespace() {
         ]
     );
 }
-
-#[test]
-fn a_new_user_namespace_cannot_join_a_time_namespace_of_the_host() {
-    let mut config = serde_json::to_value(Spec::example()).unwrap();
-    let list = config["linux"]["namespaces"].as_array_mut().unwrap();
-    let place = list.len();
-    list.push(json!({ "type": "time", "path": "/proc/7/ns/time" }));
-    list.push(json!({ "type": "user" }));
-    let mapping = json!([{ "containerID": 0, "hostID": 1000, "size": 65_536 }]);
-    config["linux"]["uidMappings"] = mapping.clone();
-    config["linux"]["gidMappings"] = mapping;
-    assert_eq!(
-        compile(&Host::example(), &config),
-        [format!(
-            "a new user namespace has no right to join a time namespace of the host \
-             (config.json /linux/namespaces/{place})"
-        )]
-    );
-}

@@ -12,6 +12,7 @@ mod completion;
 mod console;
 mod document;
 mod foreground;
+mod id_mappers;
 mod log;
 mod notify;
 mod relay;

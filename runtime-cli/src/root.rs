@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use libcontainer::{CgroupManager, Error};
@@ -14,16 +14,8 @@ use nix::unistd::Uid;
 
 use crate::args::globals::Globals;
 
-/// Whether the caller is taken as rootless.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rootless {
-    /// It is.
-    Yes,
-    /// It is not.
-    No,
-    /// As the caller's uid and user namespace say.
-    Auto,
-}
+/// Where the system's systemd listens.
+const SYSTEMD: &str = "/run/systemd/private";
 
 /// A state root.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,15 +43,12 @@ impl StateRoot {
                 .map_err(|error| Error::io(format!("cannot find {}", given.display()), &error))?;
             return Ok(Self { path, in_runtime_dir: false });
         }
-        Ok(default(
-            globals.rootless,
-            &Caller {
-                root: Uid::effective().is_root(),
-                runtime_dir: std::env::var_os("XDG_RUNTIME_DIR"),
-                in_user_namespace,
-                user: || std::env::var_os("USER"),
-            },
-        ))
+        Ok(default(&Caller {
+            root: Uid::effective().is_root(),
+            runtime_dir: std::env::var_os("XDG_RUNTIME_DIR"),
+            in_user_namespace,
+            user: || std::env::var_os("USER"),
+        }))
     }
 
     /// Make the root if it lies in `$XDG_RUNTIME_DIR`, with the sticky bit that keeps clean-up
@@ -84,12 +73,11 @@ impl StateRoot {
 /// The addresses of the bus of the user's systemd, for a caller that is rootless: the system's
 /// would make nothing for it.
 pub(crate) fn user_bus(globals: &Globals) -> Option<String> {
-    let rootless = match globals.rootless {
-        Rootless::Yes => true,
-        Rootless::No => false,
-        Rootless::Auto => !Uid::effective().is_root() || in_user_namespace(),
-    };
-    if !rootless || globals.cgroup_manager != CgroupManager::Systemd {
+    let of_a_user =
+        || !Uid::effective().is_root() || (in_user_namespace() && !systemd_is_own(SYSTEMD));
+    if globals.cgroup_manager != CgroupManager::Systemd
+        || !globals.rootless.unwrap_or_else(of_a_user)
+    {
         return None;
     }
     let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -100,19 +88,20 @@ pub(crate) fn user_bus(globals: &Globals) -> Option<String> {
     Some(addresses.join(";"))
 }
 
-/// The default for this caller.
-fn default(rootless: Rootless, caller: &Caller) -> StateRoot {
-    let own = |dir: &OsString| match rootless {
-        Rootless::Yes => !dir.is_empty(),
-        Rootless::No => false,
-        // Root of a user namespace whose $USER is "root" came by sudo or a login, and expects the
-        // place of the real root.
-        Rootless::Auto => {
-            !dir.is_empty()
-                && (!caller.root
-                    || ((caller.in_user_namespace)()
-                        && (caller.user)().is_none_or(|u| u != "root")))
-        }
+/// Whether root of this user namespace runs the system's systemd, as in a container that boots: one
+/// of the host belongs to nobody here.
+fn systemd_is_own(socket: &str) -> bool {
+    fs::symlink_metadata(socket).is_ok_and(|socket| socket.uid() == 0)
+}
+
+/// The default for this caller, whatever `--rootless` says: what was made with it is found without.
+fn default(caller: &Caller) -> StateRoot {
+    // Root of a user namespace whose $USER is "root" came by sudo or a login, and expects the place
+    // of the real root.
+    let own = |dir: &OsString| {
+        !dir.is_empty()
+            && (!caller.root
+                || ((caller.in_user_namespace)() && (caller.user)().is_none_or(|u| u != "root")))
     };
     match caller.runtime_dir.as_ref().filter(|dir| own(dir)) {
         Some(dir) => StateRoot { path: Path::new(dir).join("keel"), in_runtime_dir: true },
@@ -131,13 +120,7 @@ fn in_user_namespace() -> bool {
 mod tests {
     use super::*;
 
-    fn path(
-        rootless: Rootless,
-        root: bool,
-        dir: Option<&str>,
-        userns: bool,
-        user: &str,
-    ) -> PathBuf {
+    fn path(root: bool, dir: Option<&str>, userns: bool, user: &str) -> PathBuf {
         let caller = Caller {
             root,
             runtime_dir: dir.map(OsString::from),
@@ -148,39 +131,39 @@ mod tests {
                 _ => || Some("ann".into()),
             },
         };
-        default(rootless, &caller).path
+        default(&caller).path
     }
 
     #[test]
     fn root_keeps_its_state_in_run_whatever_its_runtime_directory() {
         let run = Path::new("/run/keel");
-        assert_eq!(path(Rootless::Auto, true, Some("/run/user/0"), false, "root"), run);
-        assert_eq!(path(Rootless::Auto, true, None, false, ""), run);
-        assert_eq!(path(Rootless::Auto, true, Some("/run/user/0"), true, "root"), run);
+        assert_eq!(path(true, Some("/run/user/0"), false, "root"), run);
+        assert_eq!(path(true, None, false, ""), run);
+        assert_eq!(path(true, Some("/run/user/0"), true, "root"), run);
     }
 
     #[test]
     fn a_user_and_root_of_a_user_namespace_keep_theirs_in_the_runtime_directory() {
         let own = Path::new("/run/user/7/keel");
-        assert_eq!(path(Rootless::Auto, false, Some("/run/user/7"), false, "ann"), own);
-        assert_eq!(path(Rootless::Auto, true, Some("/run/user/7"), true, "ann"), own);
-        assert_eq!(path(Rootless::Auto, true, Some("/run/user/7"), true, ""), own);
+        assert_eq!(path(false, Some("/run/user/7"), false, "ann"), own);
+        assert_eq!(path(true, Some("/run/user/7"), true, "ann"), own);
+        assert_eq!(path(true, Some("/run/user/7"), true, ""), own);
     }
 
     #[test]
     fn without_a_runtime_directory_there_is_only_one_place() {
         for dir in [None, Some("")] {
-            assert_eq!(path(Rootless::Auto, false, dir, false, "ann"), Path::new("/run/keel"));
-            assert_eq!(path(Rootless::Yes, false, dir, false, "ann"), Path::new("/run/keel"));
+            assert_eq!(path(false, dir, false, "ann"), Path::new("/run/keel"));
         }
     }
 
     #[test]
-    fn the_rootless_flag_decides_against_the_circumstances() {
-        let own = Path::new("/run/user/7/keel");
-        assert_eq!(path(Rootless::Yes, true, Some("/run/user/7"), false, "root"), own);
-        let run = Path::new("/run/keel");
-        assert_eq!(path(Rootless::No, false, Some("/run/user/7"), false, "ann"), run);
+    fn a_systemd_is_the_roots_that_owns_its_socket() {
+        let dir = std::env::temp_dir().join(format!("keel-socket-{}", std::process::id()));
+        assert!(!systemd_is_own(dir.to_str().unwrap()));
+        fs::create_dir(&dir).unwrap();
+        assert_eq!(systemd_is_own(dir.to_str().unwrap()), Uid::effective().is_root());
+        fs::remove_dir(dir).unwrap();
     }
 
     #[test]

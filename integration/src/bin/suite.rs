@@ -45,6 +45,8 @@ const IN_MACHINE: &[&str] = &[
     "clocks",
     "security_limits",
     "rootless",
+    "rootless_podman",
+    "subordinate_ids",
     "apparmor",
     "landlock",
     "keyring",

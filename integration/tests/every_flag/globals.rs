@@ -49,17 +49,20 @@ pub(crate) const CASES: &[Case] = &[
         assert!(own.is_empty(), "{own:?}");
     }),
     ("", "--rootless", |scene| {
-        let dir = scene.directory("runtime");
-        let call = |words: &[&str]| {
-            let call = scene.call(scene.runtime().program()).args(words);
-            call.env("XDG_RUNTIME_DIR", &dir).run().ok()
-        };
-        let bundle = scene.bundle().sleeping();
+        // The same root, in a place where nobody can make a cgroup.
+        let bundle = scene.bundle().unset("/linux/resources").unset("/linux/cgroupsPath");
         bundle.save();
-        let (id, bundle) = (scene.id(), bundle.dir().to_str().expect("UTF-8"));
-        call(&["--rootless", "true", "create", "--bundle", bundle, &id]);
-        assert!(dir.join("keel").join(&id).is_dir());
-        call(&["--rootless", "true", "delete", "--force", &id]);
+        let readonly = "findmnt --noheadings --raw --output TARGET --types cgroup,cgroup2 |
+            while read on; do mount -o remount,bind,ro $on; done && exec \"$@\"";
+        let call = |word: &str| {
+            let call = scene.keel(["--rootless", word, "run", "--bundle"]).arg(bundle.dir());
+            call.arg(scene.id()).under(["unshare", "--mount", "sh", "-c", readonly, "sh"]).run()
+        };
+        let said = call("true").ok().stderr;
+        assert!(said.contains("the container stays in the caller's"), "{said}");
+        for word in ["auto", "false"] {
+            call(word).refused().says(&["read-only file system"]);
+        }
     }),
     ("", "--version", |scene| {
         let said = scene.keel(["--version"]).run().ok().stdout;

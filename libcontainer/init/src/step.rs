@@ -89,7 +89,8 @@ steps! {
     Await { first: Slot, count: u32 }
     /// Tells the runtime that all steps before this one are done.
     Arrive {}
-    /// setns(2) into the namespace behind a descriptor, which must be of this kind.
+    /// setns(2) into the namespace behind a descriptor, which must be of this kind. The caller's
+    /// groups stay outside of a user namespace, if they can be dropped: it may forbid that later.
     JoinNamespace { namespace: Slot, kind: u32 }
     /// unshare(2): new namespaces, made now because they must belong to the joined user namespace,
     /// or because the cgroup they root in was entered only now.
@@ -149,6 +150,9 @@ steps! {
         flags: u32,
         /// The descriptor on which a FUSE file system is served, or [`Slot::NONE`].
         server: Slot,
+        /// A copied tree of the host that is attached in its place, read-only, where this process
+        /// has no right to a new one.
+        otherwise: Slot,
         /// Where to keep the mount's descriptor, or [`Slot::NONE`].
         keep: Slot,
     }
@@ -253,9 +257,9 @@ steps! {
     Umask { mask: u32, callers: bool }
     /// Drops all but these capabilities from the bounding set.
     BoundingSet { keep: u64 }
-    /// Switches groups, group and user, keeping permitted capabilities. `groups_denied` is set where
-    /// the user namespace forbids setgroups(2).
-    User { uid: u32, gid: u32, groups: Numbers, groups_denied: bool }
+    /// Switches groups, group and user, keeping permitted capabilities. With `deniable` the user
+    /// namespace may forbid setgroups(2): then groups stay as they are if there are none to set.
+    User { uid: u32, gid: u32, groups: Numbers, deniable: bool }
     /// The four remaining capability sets.
     Capabilities { effective: u64, permitted: u64, inheritable: u64, ambient: u64 }
     /// PR_SET_NO_NEW_PRIVS.
@@ -302,6 +306,7 @@ mod tests {
             propagation: Numbers { at: 16, count: 17 },
             flags: 18,
             server: Slot(15),
+            otherwise: Slot(19),
             keep: Slot::NONE,
         };
         assert_eq!(Step::decode(step.encode()), Some(step));

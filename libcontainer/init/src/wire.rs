@@ -17,7 +17,7 @@ pub const MAGIC: u32 = 0x6b65_6c01;
 /// Bytes of the header.
 pub const HEADER: usize = 12;
 /// Words of one step: its kind and its fields.
-pub const STEP_WORDS: usize = 18;
+pub const STEP_WORDS: usize = 19;
 /// Bytes of one step.
 pub const STEP: usize = STEP_WORDS * 4;
 

@@ -33,7 +33,7 @@ impl Store {
         attach: Attachments,
     ) -> Result<Container> {
         let mut timeline = Timeline::start();
-        let host = Host::probe()?;
+        let host = Host::probe_as(options.rootless)?;
         timeline.mark("compile", 0, "look at the machine");
         let options = &with_keyring(id, options)?;
         let plan = Arc::new(Plan::create(bundle, id, options, &host)?);

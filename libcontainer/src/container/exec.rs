@@ -63,7 +63,7 @@ impl Container {
         if !(status == Status::Paused && options.ignore_paused) {
             Verb::Exec.check(&self.id, status)?;
         }
-        let mut spec = self.directory.read_config()?;
+        let (mut spec, choices) = self.recorded_choices()?;
         let configured = spec.process.take().unwrap_or_default();
         spec.process = Some(completed(process, configured));
         let bundle = Bundle::recorded(&self.record.bundle, spec);
@@ -71,9 +71,12 @@ impl Container {
             preserved_fds: options.preserved_fds,
             listen_fds: options.listen_fds,
             notify_socket: false,
-            ..self.record.options.clone()
+            ..choices
         };
-        let plan = Arc::new(Plan::exec(&bundle, &self.id, &choices, &Host::probe()?)?);
+        let directories = self.record.cgroup.iter().flat_map(|cgroup| &cgroup.directories);
+        let places = directories.map(|directory| directory.place.clone()).collect();
+        let plan = Plan::exec_into(&bundle, &self.id, &choices, &Host::probe()?, places)?;
+        let plan = Arc::new(plan);
         timeline.mark("compile", 0, "compile the plan");
         let launch = Launch::new(Arc::clone(&plan), attach, timeline)?;
         let mut execution = Execution { container: self, options, cgroup: None, launch };

@@ -97,7 +97,8 @@ pub(super) fn document(state: &State) -> Result<OwnedFd> {
     Ok(fd.into())
 }
 
-fn read_output(output: &OwnedFd) -> String {
+/// What a program has written, as far as an error tells it.
+pub(super) fn read_output(output: &OwnedFd) -> String {
     let mut text = Vec::new();
     let copy = output.try_clone().map(std::fs::File::from);
     if file::rewind(output.as_raw_fd()).is_ok()

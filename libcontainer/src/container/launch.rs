@@ -14,6 +14,7 @@ use libcontainer_init::wire::Slot;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use super::link::{self, Link, Said};
+use super::mappings;
 use super::spawn;
 use super::time::Timeline;
 use crate::config::{IdSource, Joined};
@@ -234,8 +235,13 @@ impl Launch {
     }
 }
 
-/// The plan and what the caller attached must agree on the terminal.
+/// The plan and what the caller attached must agree on the terminal and on who maps ids.
 fn check_attachments(plan: &Plan, attach: &Attachments) -> Result<()> {
+    for (_, _, entry) in plan.numbered() {
+        if let Action::Runtime(Task::WriteMappings { mappings }) = &entry.action {
+            mappings::check(mappings, &attach.id_mappers)?;
+        }
+    }
     let wanted = plan.config.console.is_some();
     let given = attach.console != Console::None;
     let preserved = plan.config.process.preserved as usize;

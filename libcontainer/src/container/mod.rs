@@ -11,6 +11,7 @@ mod ending;
 mod events;
 mod exec;
 mod hooks;
+mod joined_mappings;
 mod kill;
 mod launch;
 mod link;
@@ -61,7 +62,9 @@ pub use crate::cgroup::{
 };
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::id::ContainerId;
+use crate::options::{CgroupManager, Options};
 pub use crate::resctrl::{BandwidthInfo, CacheDomain, CacheInfo, IntelRdtStatistics};
+use crate::spec::Spec;
 use record::{Directory, Record};
 
 /// The version of the runtime-spec that states and features comply with.
@@ -207,6 +210,17 @@ impl Container {
             self.pidfd = self.record.init.and_then(state::open_process);
         }
         Ok(lock)
+    }
+
+    /// What the container was created with, for a further plan. Its cgroups are left out: it has
+    /// them, and who asks now may be one who could not make them.
+    fn recorded_choices(&self) -> Result<(Spec, Options)> {
+        let mut spec = self.directory.read_config()?;
+        if let Some(linux) = &mut spec.linux {
+            (linux.resources, linux.cgroups_path) = (None, None);
+        }
+        let cgroup_manager = CgroupManager::Disabled;
+        Ok((spec, Options { cgroup_manager, ..self.record.options.clone() }))
     }
 }
 

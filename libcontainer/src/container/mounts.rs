@@ -61,7 +61,7 @@ impl Container {
     /// host: the root, `/proc`, `/sys` and everything below them.
     pub fn remove_mounts(&self, destinations: &[String]) -> Result<()> {
         let protected = |path: &String| {
-            let path = crate::features::mounts::normal(path);
+            let path = crate::features::mount_check::normal(path);
             let below = |top: &str| {
                 path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             };
@@ -88,11 +88,11 @@ impl Container {
         compile: fn(&Bundle, &ContainerId, &Options, &Host) -> Result<Plan>,
     ) -> Result<Arc<Plan>> {
         Verb::Exec.check(&self.id, self.status()?)?;
-        let recorded = self.directory.read_config()?;
+        let (recorded, options) = self.recorded_choices()?;
         let mut spec = Spec { mounts, process: None, ..recorded };
         self.find_user_namespace(&mut spec);
         let bundle = Bundle::recorded(&self.record.bundle, spec);
-        compile(&bundle, &self.id, &self.record.options, &Host::probe()?).map(Arc::new)
+        compile(&bundle, &self.id, &options, &Host::probe()?).map(Arc::new)
     }
 
     /// The container is in its user namespace; what it joined by path may lie elsewhere by now.

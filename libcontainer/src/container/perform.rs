@@ -10,7 +10,7 @@ use libcontainer_init::wire::Slot;
 use nix::sys::socket::SockType;
 
 use super::launch::Launch;
-use super::{clocks, link, mappings, mount_sources, pass, scheduler};
+use super::{clocks, joined_mappings, link, mappings, mount_sources, pass, scheduler};
 use crate::config::Joined;
 use crate::error::{Error, ErrorKind, Result, call};
 use crate::features::{limits, namespaces};
@@ -33,7 +33,12 @@ pub(super) fn task(launch: &mut Launch, task: &Task) -> Result<()> {
         Task::OpenNamespace { namespace, into } => l.fill(*into, open_namespace(namespace)?),
         Task::ConnectConsole => l.connect_console(),
         Task::HandOver { first, .. } => l.hand_over(*first),
-        Task::WriteMappings { mappings } => mappings::write(l.pid()?, mappings),
+        Task::WriteMappings { mappings } => {
+            mappings::write(l.pid()?, mappings, &l.attach.id_mappers)
+        }
+        Task::CompareMappings { mappings: expected } => {
+            joined_mappings::compare(l.pid()?, expected)
+        }
         Task::TimeOffsets { offsets, into } => l.fill(*into, clocks::set(l.pid()?, offsets)?),
         Task::Schedule { attributes } => scheduler::set(l.pid()?, attributes),
         // Init's message about it was awaited as the meeting point before this phase.

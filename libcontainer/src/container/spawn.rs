@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use libcontainer_init::PROGRAM;
 use libcontainer_init::sys::memfd::{self, Use};
-use libcontainer_init::sys::spawn::{Spawn, Spawned, spawn};
+use libcontainer_init::sys::spawn::{Program, Spawn, Spawned, spawn};
 use libcontainer_init::sys::{Failure, io_priority, namespace, process};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -85,7 +85,9 @@ pub(super) fn start(start: &Start<'_>) -> Result<Spawned> {
     let birth = start.birth;
     let stream = |i: usize| start.stdio[i].as_ref().map_or(i as i32, AsRawFd::as_raw_fd);
     let request = Spawn {
-        program: program()?.as_raw_fd(),
+        program: Program::Open(program()?.as_raw_fd()),
+        arguments: &[c"keel-init"],
+        blocked: u64::MAX,
         namespaces: birth.namespaces,
         cgroup: birth.cgroup.as_ref().map(AsRawFd::as_raw_fd),
         keep_capabilities: birth.keep_capabilities,
@@ -106,7 +108,7 @@ pub(super) fn start(start: &Start<'_>) -> Result<Spawned> {
 
 /// A thread of its own joins the namespaces, takes on what init inherits, and starts it: the caller's
 /// thread, and with it the host program, stays where it is.
-fn spawn_elsewhere(birth: &Birth<'_>, request: &Spawn) -> Result<Spawned> {
+fn spawn_elsewhere(birth: &Birth<'_>, request: &Spawn<'_>) -> Result<Spawned> {
     let inherited = birth.inherited;
     let join: Vec<(&Joined, i32)> =
         birth.join.iter().map(|(joined, fd)| (*joined, fd.as_fd().as_raw_fd())).collect();
@@ -163,7 +165,7 @@ fn take_on(inherited: &Inherited) -> Result<()> {
 }
 
 /// What a failing start means, by the call that failed.
-fn explain(request: &Spawn, failure: Failure) -> Error {
+fn explain(request: &Spawn<'_>, failure: Failure) -> Error {
     use libcontainer_init::sys::Nr;
     let new_user = request.namespaces & namespace::NEWUSER != 0;
     let message = match failure.call {

@@ -94,7 +94,7 @@ impl Container {
     fn plan_again(&self) -> Result<crate::plan::Plan> {
         let spec = self.directory.read_config()?;
         let bundle = crate::bundle::Bundle::recorded(&self.record.bundle, spec);
-        let host = crate::host::Host::probe()?;
+        let host = crate::host::Host::probe_as(self.record.options.rootless)?;
         crate::plan::Plan::create(&bundle, &self.id, &self.record.options, &host)
     }
 

@@ -35,12 +35,23 @@ impl Container {
     /// Whether the process has not executed the container's program yet: it is still init, and the
     /// socket that starts it is still there (a program of the container could look like init).
     fn waits_for_start(&self, pid: i32) -> bool {
-        let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-        let name = program.to_string_lossy();
-        let in_memory = name.starts_with("/memfd:keel-init");
-        // The file without a name that stands in for the memfd.
-        let unlinked = name.rsplit('/').next().is_some_and(|last| last.starts_with('#'));
-        (in_memory || unlinked) && std::fs::symlink_metadata(self.directory.socket()).is_ok()
+        let init = match std::fs::read_link(format!("/proc/{pid}/exe")) {
+            Ok(program) => {
+                let name = program.to_string_lossy();
+                let in_memory = name.starts_with("/memfd:keel-init");
+                // The file without a name that stands in for the memfd.
+                let unlinked = name.rsplit('/').next().is_some_and(|last| last.starts_with('#'));
+                in_memory || unlinked
+            }
+            // An init of this very user that went into a user namespace can be looked into by nobody
+            // but root. Its name is for all to see.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+                name.is_ok_and(|name| name == "keel-init\n")
+            }
+            Err(_) => false,
+        };
+        init && std::fs::symlink_metadata(self.directory.socket()).is_ok()
     }
 
     /// The state document (runtime.md, "State"), with what runc adds to it.

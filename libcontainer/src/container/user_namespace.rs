@@ -13,6 +13,7 @@ use super::launch::Birth;
 use super::{mappings, perform, spawn};
 use crate::config::Mappings;
 use crate::error::{Error, Result, call};
+use crate::options::IdMappers;
 use crate::plan;
 use crate::task::Inherited;
 
@@ -20,7 +21,8 @@ use crate::task::Inherited;
 pub(super) fn make(mappings: &Mappings) -> Result<OwnedFd> {
     let holder = Holder::start()?;
     let pid = holder.process.pid;
-    mappings::write(pid, mappings)?;
+    // They are a mount's, and not the container's.
+    mappings::write(pid, mappings, &IdMappers::default()).map_err(Error::without_pointer)?;
     let name = perform::c_string(format!("/proc/{pid}/ns/user").as_ref())?;
     path::open(path::AT_FDCWD, &name, path::O_RDONLY, 0, path::Resolve::Anywhere)
         .map(OwnedFd::from)

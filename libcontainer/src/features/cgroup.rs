@@ -14,16 +14,25 @@ use crate::host::cgroups::Cgroups;
 use crate::spec::{Linux, Resources};
 use crate::task::cgroup::{CgroupPlan, Kind, OnMissing, Place, Write};
 
+/// Whose container it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    /// Whether it may have no rights on cgroups: not root, or root of a user namespace.
+    pub rootless: bool,
+    /// Whether it can restrict devices, which only the host's root may.
+    pub limits_devices: bool,
+}
+
 /// The cgroup of a container, or none where it stays in the caller's.
 ///
-/// That is so for a caller without rights on cgroups (`rootless`: not root, or root of a user
-/// namespace) when the configuration names no cgroup and sets no limit. Device rules are not
-/// counted: they are beyond such a caller, whose containers have no right to make nodes anyway.
+/// That is so for a `rootless` caller who may not make one, when the configuration names no cgroup
+/// and sets no limit. Device rules are not counted: they are beyond such a caller, whose containers
+/// have no right to make nodes anyway.
 pub fn plan(
     linux: &Linux,
     id: &str,
     cgroups: &Cgroups,
-    rootless: bool,
+    caller: Caller,
     faults: &mut Vec<Fault>,
     warnings: &mut Vec<Fault>,
 ) -> Option<CgroupPlan> {
@@ -36,9 +45,9 @@ pub fn plan(
         // So that the faults of the resources are found too.
         "/".to_owned()
     });
-    sheet.place(configured, &path, rootless);
-    let wanted = !rootless || configured.is_some();
-    filled_in(resources, rootless, wanted, sheet)
+    sheet.place(configured, &path, caller.rootless);
+    let wanted = !caller.rootless || configured.is_some();
+    filled_in(resources, caller, wanted, sheet)
 }
 
 /// What is asked of systemd.
@@ -48,8 +57,8 @@ pub struct ScopeWanted<'a> {
     pub bus: Option<String>,
     /// The annotations of the configuration.
     pub annotations: &'a BTreeMap<String, String>,
-    /// Whether the caller has no rights on cgroups of its own.
-    pub rootless: bool,
+    /// Who asks.
+    pub caller: Caller,
 }
 
 /// The cgroup of a container, made by systemd as that of a scope.
@@ -64,15 +73,15 @@ pub fn plan_scope(
     let none = Resources::default();
     let resources = linux.resources.as_ref().unwrap_or(&none);
     let configured = linux.cgroups_path.as_deref().filter(|path| !path.is_empty());
-    let name = systemd::name(configured, id, wanted.rootless)
+    let name = systemd::name(configured, id, wanted.caller.rootless)
         .map_err(|message| faults.push(Fault { pointer: PATH.to_owned(), message }))
         .ok()?;
     let mut sheet = Sheet { cgroups, places: Vec::new(), writes: Vec::new(), faults, warnings };
     let path = systemd::root(cgroups, wanted.bus.is_some()) + &name.path();
-    sheet.place(Some(&path), &path, wanted.rootless);
-    let mut plan = filled_in(resources, wanted.rootless, true, sheet)?;
+    sheet.place(Some(&path), &path, wanted.caller.rootless);
+    let mut plan = filled_in(resources, wanted.caller, true, sheet)?;
     let mut limits = systemd::properties(&plan.writes, &plan.writes);
-    if !wanted.rootless {
+    if wanted.caller.limits_devices {
         let pointer = format!("{RESOURCES}/devices");
         let mut told = Vec::new(); // already
         let filter =
@@ -87,11 +96,11 @@ pub fn plan_scope(
 /// can be.
 fn filled_in(
     resources: &Resources,
-    rootless: bool,
+    caller: Caller,
     wanted: bool,
     mut sheet: Sheet<'_>,
 ) -> Option<CgroupPlan> {
-    let device_program = devices(resources, rootless, &mut sheet);
+    let device_program = devices(resources, caller, &mut sheet);
     limits(resources, &mut sheet);
     sheet.unified(resources);
     sheet.enable();
@@ -152,10 +161,10 @@ pub(super) fn limits(resources: &Resources, sheet: &mut Sheet<'_>) {
 }
 
 /// Device rules: by the `devices` controller of v1, or by a program on the cgroup of v2.
-fn devices(resources: &Resources, rootless: bool, sheet: &mut Sheet<'_>) -> Option<Vec<u8>> {
+fn devices(resources: &Resources, caller: Caller, sheet: &mut Sheet<'_>) -> Option<Vec<u8>> {
     let pointer = format!("{RESOURCES}/devices");
     let filter = cgroup_devices::filter(&resources.devices, &pointer, sheet.faults, sheet.warnings);
-    if rootless {
+    if !caller.limits_devices {
         if !resources.devices.is_empty() {
             sheet.warn(&pointer, "device rules are not applied: only the host's root may");
         }
@@ -174,8 +183,11 @@ fn devices(resources: &Resources, rootless: bool, sheet: &mut Sheet<'_>) -> Opti
     } else if sheet.places.iter().any(|place| !place.is_legacy()) {
         Some(filter.program())
     } else {
+        let message = "no cgroup here can restrict access to devices";
         if !sheet.places.is_empty() {
-            sheet.fault(&pointer, "no cgroup here can restrict access to devices");
+            sheet.fault(&pointer, message);
+        } else if caller.rootless && !resources.devices.is_empty() {
+            sheet.warn(&pointer, message);
         }
         None
     }
@@ -201,7 +213,7 @@ fn components(path: &str) -> Result<String, String> {
 /// Plans for the tests of this feature and of its parts.
 #[cfg(test)]
 pub(super) mod trial {
-    use super::{CgroupPlan, Cgroups, Fault, Linux, Resources, plan};
+    use super::{Caller, CgroupPlan, Cgroups, Fault, Linux, Resources, plan};
 
     /// What a plan came to.
     pub(crate) struct Trial {
@@ -220,7 +232,8 @@ pub(super) mod trial {
         let resources = Some(Resources::parse(resources.as_bytes()).unwrap());
         let linux = Linux { cgroups_path: path.map(str::to_owned), resources, ..Linux::default() };
         let (mut faults, mut warnings) = (Vec::new(), Vec::new());
-        let plan = plan(&linux, "c1", cgroups, rootless, &mut faults, &mut warnings);
+        let caller = Caller { rootless, limits_devices: !rootless };
+        let plan = plan(&linux, "c1", cgroups, caller, &mut faults, &mut warnings);
         let text = |list: Vec<Fault>| list.iter().map(ToString::to_string).collect();
         Trial { plan, faults: text(faults), warnings: text(warnings) }
     }

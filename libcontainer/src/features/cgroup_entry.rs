@@ -6,10 +6,11 @@
 //! a small memory limit.
 
 use libcontainer_init::step::Step;
+use libcontainer_init::sys::namespace::NEWPID;
 use libcontainer_init::wire::Slot;
 
 use super::{Context, cgroup};
-use crate::config::Config;
+use crate::config::{Config, Namespaces};
 use crate::host::Cgroups;
 use crate::options::CgroupManager;
 use crate::spec::Linux;
@@ -18,18 +19,27 @@ use crate::task::Task;
 use crate::task::cgroup::CgroupPlan;
 
 /// `/linux/resources` and `/linux/cgroupsPath`.
-pub fn check(cx: &mut Context<'_>) -> Option<CgroupPlan> {
-    let rootless = cx.host.euid != 0 || cx.host.user_namespace;
+pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Option<CgroupPlan> {
+    let limited = cx.host.euid != 0 || cx.host.user_namespace;
+    let caller = cgroup::Caller {
+        rootless: cx.options.rootless.unwrap_or(limited),
+        limits_devices: !limited || cx.options.rootless == Some(false),
+    };
     let (linux, id, cgroups) = (cx.linux, cx.id.as_str(), &cx.host.cgroups);
     let (faults, warnings) = (&mut cx.faults, &mut cx.warnings);
     match cx.options.cgroup_manager {
         CgroupManager::Disabled => {}
         CgroupManager::Cgroupfs => {
-            return cgroup::plan(linux, id, cgroups, rootless, faults, warnings);
+            let before = faults.len();
+            let plan = cgroup::plan(linux, id, cgroups, caller, faults, warnings);
+            if plan.is_none() && cx.faults.len() == before {
+                warn_of_none(cx, namespaces);
+            }
+            return plan;
         }
         CgroupManager::Systemd => {
             let (bus, annotations) = (cx.options.user_bus.clone(), &cx.spec.annotations);
-            let wanted = cgroup::ScopeWanted { bus, annotations, rootless };
+            let wanted = cgroup::ScopeWanted { bus, annotations, caller };
             return cgroup::plan_scope(linux, id, cgroups, wanted, faults, warnings);
         }
     }
@@ -37,7 +47,19 @@ pub fn check(cx: &mut Context<'_>) -> Option<CgroupPlan> {
         cx.warn("/linux/cgroupsPath", "cgroups are disabled: the container stays in the caller's");
     }
     let linux = Linux { resources: linux.resources.clone(), ..Linux::default() };
-    cgroup::plan(&linux, id, &Cgroups::default(), true, &mut cx.faults, &mut cx.warnings)
+    let caller = cgroup::Caller { rootless: true, limits_devices: false };
+    cgroup::plan(&linux, id, &Cgroups::default(), caller, &mut cx.faults, &mut cx.warnings)
+}
+
+/// A container without cgroups has no limits, which the configuration does not ask for either; but
+/// its processes are nobody's group, unless they end with their PID namespace.
+fn warn_of_none(cx: &mut Context<'_>, namespaces: &Namespaces) {
+    let mut message =
+        "this user may not make a cgroup: the container stays in the caller's".to_owned();
+    if !namespaces.creates(NEWPID) {
+        message += ", and what it starts cannot be killed as a whole without a PID namespace";
+    }
+    cx.warn("/linux/cgroupsPath", message);
 }
 
 /// Whether a process can be born in the container's cgroup.

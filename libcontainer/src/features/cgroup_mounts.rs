@@ -90,6 +90,7 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount) {
         propagation: mounts::propagation(steps, &mount.propagation),
         flags: mount.flags,
         server: Slot::NONE,
+        otherwise: Slot::NONE,
         keep,
     };
     steps.init(pointer.clone(), tmpfs);
@@ -130,6 +131,7 @@ fn attach_unified(steps: &mut Steps, mount: &Mount) {
         propagation: mounts::propagation(steps, &mount.propagation),
         flags: mount.flags,
         server: Slot::NONE,
+        otherwise: Slot::NONE,
         keep: Slot::NONE,
     };
     steps.init(pointer.clone(), step);
@@ -155,6 +157,7 @@ fn attach_legacy(config: &Config, steps: &mut Steps, mount: &Mount, place: &Plac
             propagation: mounts::propagation(steps, &mount.propagation),
             flags: mount.flags,
             server: Slot::NONE,
+            otherwise: Slot::NONE,
             keep: Slot::NONE,
         };
         steps.init(pointer.clone(), step);

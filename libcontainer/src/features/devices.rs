@@ -1,6 +1,7 @@
 //! Device nodes: the default ones, those of the configuration, and the usual links in /dev.
 //!
-//! In a user namespace mknod(2) is impossible; there the host's nodes are bound.
+//! In a user namespace mknod(2) is impossible, as it is without CAP_MKNOD; there the host's nodes are
+//! bound.
 
 use libcontainer_init::step::Step;
 use libcontainer_init::sys::namespace::{NEWNS, NEWUSER};
@@ -58,14 +59,15 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Devices {
             nodes.push(node);
         }
     }
-    let bind = namespaces.has(NEWUSER) || cx.host.user_namespace;
+    let host = cx.host;
+    let bind = namespaces.has(NEWUSER) || host.user_namespace || !host.may_make_devices;
     Devices { nodes, links: own_dev, bind }
 }
 
 /// Whether the configuration brings the host's /dev: then nothing is made in it.
 fn host_dev(cx: &Context<'_>) -> bool {
     cx.spec.mounts.iter().any(|mount| {
-        super::mounts::normal(&mount.destination) == "/dev"
+        super::mount_check::normal(&mount.destination) == "/dev"
             && mount.options.iter().any(|option| option == "bind" || option == "rbind")
     })
 }
@@ -75,7 +77,7 @@ fn same_device(a: &Device, b: &Device) -> bool {
 }
 
 fn check_one(cx: &mut Context<'_>, pointer: &str, device: &spec::Device) -> Option<Device> {
-    let path = super::mounts::normal(&device.path);
+    let path = super::mount_check::normal(&device.path);
     if !device.path.starts_with('/') || path == "/" {
         cx.fault(format!("{pointer}/path"), format!("path \"{}\" is not absolute", device.path));
         return None;

@@ -55,7 +55,7 @@ pub fn cover(config: &Config, steps: &mut Steps, null: Slot, kept: &[(String, Sl
 
 /// The kept mount that holds a path, and the path from there.
 fn from_mount(path: &str, kept: &[(String, Slot)]) -> (Slot, String) {
-    let path = super::mounts::normal(path);
+    let path = super::mount_check::normal(path);
     let inside = |(target, slot): &(String, Slot)| {
         let rest = path.strip_prefix(target.as_str())?;
         rest.starts_with('/').then(|| (*slot, rest.to_owned()))

@@ -9,11 +9,11 @@
 //! |---|---|---|---|
 //! | `rootfs` | `/root`, `/linux/rootfsPropagation` | OpenRootfs, AttachRoot, PivotRoot, ReadonlyRoot | open_tree(2), pivot_root(2) |
 //! | `namespaces` | `/linux/namespaces` | Spawn, JoinNamespace, Unshare, EnterPidNamespace, LoopbackUp | clone3(2), setns(2) |
-//! | `user_namespace` | `/linux/uidMappings`, `/linux/gidMappings` | WriteMappings, BecomeRoot | user_namespaces(7) |
+//! | `user_namespace` | `/linux/uidMappings`, `/linux/gidMappings` | WriteMappings, CompareMappings, BecomeRoot | user_namespaces(7), newuidmap(1) |
 //! | `time_offsets` | `/linux/timeOffsets` | TimeOffsets, JoinNamespace | time_namespaces(7) |
 //! | `net_devices` | `/linux/netDevices` | MoveNetDevice | rtnetlink(7) |
 //! | `hostname` | `/hostname`, `/domainname` | Hostname, Domainname | sethostname(2) |
-//! | `mounts`, `mount_options`, `mount_ids`, `mount_labels`, `overlay`, `cgroup_mounts` | `/mounts` | OpenTree, NewMount, MapIds, Mount, Bind, Remount | fsopen(2), open_tree(2), mount_setattr(2), move_mount(2) |
+//! | `mounts`, `mount_check`, `mount_options`, `mount_ids`, `mount_labels`, `overlay`, `cgroup_mounts` | `/mounts` | OpenTree, NewMount, MapIds, Mount, Bind, Remount | fsopen(2), open_tree(2), mount_setattr(2), move_mount(2) |
 //! | `devices` | `/linux/devices` | Device, Link, Bind | mknod(2) |
 //! | `masked_paths` | `/linux/maskedPaths`, `/linux/readonlyPaths` | Mask, ReadonlyPath | mount_setattr(2) |
 //! | `sysctl` | `/linux/sysctl` | WriteProc | proc(5) |
@@ -59,6 +59,7 @@ pub mod landlock;
 pub mod limits;
 pub mod masked_paths;
 pub mod memory_policy;
+pub mod mount_check;
 pub mod mount_ids;
 pub mod mount_labels;
 pub mod mount_options;
@@ -179,15 +180,16 @@ pub fn check(
     let namespaces = namespaces::check(&mut cx);
     let mappings = user_namespace::check(&mut cx, &namespaces);
     let (hostname, domainname) = hostname::check(&mut cx, &namespaces);
-    let cgroup = cgroup_entry::check(&mut cx);
+    let cgroup = cgroup_entry::check(&mut cx, &namespaces);
     let config = Config {
         id: id.to_string(),
         bundle: bundle.to_owned(),
         rootfs: rootfs::check(&mut cx, &namespaces),
         mappings,
+        joined_mappings: user_namespace::check_joined(&mut cx, &namespaces),
         hostname,
         domainname,
-        mounts: mounts::check(&mut cx, &namespaces),
+        mounts: mount_check::check(&mut cx, &namespaces),
         mount_label: labels::check_mounts(&mut cx),
         devices: devices::check(&mut cx, &namespaces),
         masked_paths: masked_paths::check(&mut cx, &namespaces, "maskedPaths"),

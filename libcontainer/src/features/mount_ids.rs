@@ -68,7 +68,8 @@ fn check_kind(cx: &mut Context<'_>, at: &str, kind: &MountKind) {
 }
 
 fn mappings(uid: Vec<IdMapping>, gid: Vec<IdMapping>) -> Mappings {
-    Mappings { uid, gid, deny_setgroups: false }
+    // Who may map ids of file systems may write any mappings.
+    Mappings { uid, gid, deny_setgroups: false, by_newuidmap: false, by_newgidmap: false }
 }
 
 /// The mappings of the container's user namespace.

@@ -1,4 +1,4 @@
-//! Mounts: what is mounted where, in the order of the configuration.
+//! Mounts, made in the order of the configuration.
 //!
 //! Sources on the host are opened by the runtime before anything is mounted, and travel to init as
 //! copies of mounts, a limited number at a time; targets are resolved by init below the rootfs.
@@ -6,266 +6,24 @@
 use std::ops::Range;
 
 use libcontainer_init::step::{Step, flag};
-use libcontainer_init::sys::mount::{ATTR_RDONLY, LONGEST_VALUE, SHARED};
-use libcontainer_init::sys::namespace::NEWNS;
+use libcontainer_init::sys::mount::{ATTR_RDONLY, SHARED};
 use libcontainer_init::wire::{Numbers, Slot, Str};
 
-use super::{
-    Context, cgroup_mounts, descriptors, mount_ids, mount_labels, mount_options, overlay, rootfs,
-};
-use crate::config::{Attributes, Config, Mount, MountKind, Namespaces, Propagation};
+use super::{cgroup_mounts, descriptors, mount_labels};
+use crate::config::{Attributes, Config, Mount, MountKind, Propagation};
 use crate::error::Fault;
 use crate::steps::Steps;
 use crate::task::Task;
 
-/// Files of procfs that may be covered: what lxcfs provides, and nothing an LSM or runtime reads.
-const COVERABLE: [&str; 10] = [
-    "/proc/cpuinfo",
-    "/proc/diskstats",
-    "/proc/meminfo",
-    "/proc/stat",
-    "/proc/swaps",
-    "/proc/uptime",
-    "/proc/loadavg",
-    "/proc/slabinfo",
-    "/proc/sys/kernel/ns_last_pid",
-    "/proc/sys/crypto/fips_enabled",
-];
 /// How many copied mounts are handed over at once: a message carries 253 descriptors.
 pub const PORTION: usize = 200;
-
-/// `/mounts`.
-pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Vec<Mount> {
-    let mounts = &cx.spec.mounts;
-    if !mounts.is_empty() && !namespaces.has(NEWNS) {
-        // They would appear on the host, and stay there.
-        cx.fault("/mounts", "mounts need a mount namespace in /linux/namespaces");
-        return Vec::new();
-    }
-    (0..mounts.len()).filter_map(|i| check_one(cx, i, namespaces)).collect()
-}
-
-fn check_one(cx: &mut Context<'_>, index: usize, namespaces: &Namespaces) -> Option<Mount> {
-    let mount = &cx.spec.mounts[index];
-    let pointer = format!("/mounts/{index}");
-    let fstype = mount.kind.as_deref().unwrap_or_default();
-    let mut options = mount_options::parse(&mount.options, fstype);
-    let target = check_target(cx, &pointer, &mount.destination)?;
-    let bind = options.bind.is_some();
-    let of_proc = proc_flags(cx, &pointer, &target, fstype, bind);
-    let kind = kind(cx, index, &options)?;
-    let flags = of_proc | flags(&kind, &options);
-    if matches!(&kind, MountKind::New { fstype, .. } if fstype == "overlay") {
-        options.data = overlay::parameters(cx.bundle, &options.data);
-    }
-    check_combination(cx, &pointer, &kind, &options);
-    if flags & flag::COPY_LINK != 0 && ["/proc", "/sys"].contains(&target.as_str()) {
-        cx.fault(&pointer, format!("{target} must be a mount, not a link"));
-    }
-    let ids = mount_ids::check(cx, index, options.ids.as_ref(), &kind, namespaces);
-    let server = fuse_server(cx, &pointer, fstype, &mut options.data);
-    let data = match kind {
-        MountKind::Bind { .. } | MountKind::Cgroup => Vec::new(),
-        MountKind::New { .. } | MountKind::Remount => options.data,
-    };
-    let (attributes, propagation) = (options.attributes, options.propagation);
-    Some(Mount { kind, target, attributes, data, propagation, flags, ids, server, pointer })
-}
-
-/// Flags of init's step.
-fn flags(kind: &MountKind, options: &mount_options::Options) -> u32 {
-    let mut flags = options.flags;
-    let says = |word: &str| options.data.iter().any(|data| data.starts_with(word));
-    if says("lazytime") {
-        flags |= flag::LAZYTIME;
-    }
-    match kind {
-        MountKind::Remount => {}
-        MountKind::New { fstype, .. } => {
-            // It counts no changes unless it does so by itself.
-            flags &= !flag::NO_COUNT;
-            if fstype == "tmpfs" && !says("mode=") {
-                flags |= flag::INHERIT_MODE;
-            }
-            if fstype == "proc" || fstype == "sysfs" {
-                flags |= flag::PLAIN;
-            }
-        }
-        MountKind::Bind { .. } | MountKind::Cgroup => {
-            flags &= !(flag::COUNT_CHANGES | flag::NO_COUNT);
-        }
-    }
-    flags
-}
-
-/// What is mounted.
-fn kind(cx: &mut Context<'_>, index: usize, options: &mount_options::Options) -> Option<MountKind> {
-    let mount = &cx.spec.mounts[index];
-    let pointer = format!("/mounts/{index}");
-    let fstype = mount.kind.as_deref().unwrap_or_default();
-    let source = mount.source.clone().unwrap_or_default();
-    if options.remount {
-        return Some(MountKind::Remount);
-    }
-    if let Some(recursive) = options.bind {
-        if source.is_empty() {
-            cx.fault(&pointer, "a bind mount needs a source");
-        }
-        let source = rootfs::absolute(cx.bundle, &source);
-        let follow = !options.source_link && options.flags & flag::COPY_LINK == 0;
-        return Some(MountKind::Bind { source, recursive, follow });
-    }
-    match fstype {
-        "" => {
-            cx.fault(pointer, "a mount needs a type, or the option bind or rbind");
-            None
-        }
-        "cgroup" | "cgroup2" => Some(MountKind::Cgroup),
-        _ => {
-            let source = if source.is_empty() { fstype.to_owned() } else { source };
-            Some(MountKind::New { fstype: fstype.to_owned(), source })
-        }
-    }
-}
-
-/// The descriptor that serves a FUSE file system: `fd=` with a number that the caller's descriptor
-/// has in the container. The option goes; init puts its own number in its place.
-fn fuse_server(
-    cx: &mut Context<'_>,
-    pointer: &str,
-    fstype: &str,
-    data: &mut Vec<String>,
-) -> Option<u32> {
-    let at = data.iter().position(|parameter| parameter.starts_with("fd="));
-    let (true, Some(at)) = (fstype.starts_with("fuse"), at) else { return None };
-    let number = data.remove(at);
-    let server = number["fd=".len()..].parse::<u32>().ok().and_then(|fd| fd.checked_sub(3));
-    let server = server.filter(|server| *server < cx.options.preserved_fds);
-    if server.is_none() {
-        let message = format!("\"{number}\" is no descriptor that the caller passes on");
-        cx.fault(format!("{pointer}/options"), message);
-    }
-    server
-}
-
-/// A destination as an absolute path without `..`: what init resolves is what was checked.
-fn check_target(cx: &mut Context<'_>, pointer: &str, destination: &str) -> Option<String> {
-    let pointer = format!("{pointer}/destination");
-    if destination.is_empty() {
-        cx.fault(pointer, "the destination is missing");
-        return None;
-    }
-    if !destination.starts_with('/') {
-        cx.warn(&pointer, "a relative destination is deprecated and taken from /");
-    }
-    let target = normal(destination);
-    if target == "/" {
-        cx.fault(pointer, "the root itself cannot be covered");
-        return None;
-    }
-    Some(target)
-}
-
-/// The path with `.`, `..` and doubled slashes resolved as text, from `/`.
-pub fn normal(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
-}
-
-/// What may happen at and below /proc (CVE-2019-16884, CVE-2023-27561).
-fn proc_flags(cx: &mut Context<'_>, pointer: &str, target: &str, kind: &str, bind: bool) -> u32 {
-    if target == "/proc" && bind {
-        return flag::FROM_PROC | flag::PLAIN;
-    }
-    if target == "/proc" && kind != "proc" {
-        cx.fault(pointer, "only procfs can be mounted on /proc");
-    }
-    if !target.starts_with("/proc/") {
-        return 0;
-    }
-    if COVERABLE.contains(&target) && bind {
-        return flag::ON_PROC;
-    }
-    cx.fault(pointer, format!("{target} is inside /proc and cannot be covered"));
-    0
-}
-
-fn check_combination(
-    cx: &mut Context<'_>,
-    pointer: &str,
-    kind: &MountKind,
-    options: &mount_options::Options,
-) {
-    let pointer = format!("{pointer}/options");
-    let copies_up = options.flags & flag::COPY_UP != 0;
-    if copies_up && !matches!(kind, MountKind::New { fstype, .. } if fstype == "tmpfs") {
-        cx.fault(&pointer, "tmpcopyup is for tmpfs only");
-    }
-    let (copies_link, on_link) =
-        (options.flags & flag::COPY_LINK != 0, options.flags & flag::ON_LINK != 0);
-    let of_links = copies_link || on_link || options.source_link;
-    if of_links && !matches!(kind, MountKind::Bind { .. }) {
-        cx.fault(&pointer, "copy-symlink, src-nofollow and dest-nofollow are for bind mounts only");
-    }
-    if copies_link && (on_link || options.source_link) {
-        cx.fault(&pointer, "copy-symlink excludes src-nofollow and dest-nofollow");
-    }
-    check_data(cx, &pointer, kind, options);
-}
-
-/// What is said to the file system must be said to one, and in words that fit.
-fn check_data(
-    cx: &mut Context<'_>,
-    pointer: &str,
-    kind: &MountKind,
-    options: &mount_options::Options,
-) {
-    let own: Vec<&str> = options.own_data().map(String::as_str).collect();
-    if let MountKind::New { fstype, .. } = kind
-        && options.ignores_noacl()
-    {
-        cx.warn(pointer, format!("\"noacl\" means nothing to {fstype}"));
-    }
-    match kind {
-        MountKind::Bind { .. } if !own.is_empty() => {
-            cx.fault(pointer, format!("\"{}\" is no option of a bind mount", own.join(",")));
-        }
-        MountKind::Bind { .. } | MountKind::Cgroup if !options.superblock.is_empty() => {
-            let words = options.superblock.join(",");
-            cx.warn(pointer, format!("\"{words}\" belongs to the whole file system: not changed"));
-        }
-        MountKind::Cgroup if !own.is_empty() => {
-            let message = format!("\"{}\" is left out: cgroups have the host's", own.join(","));
-            cx.warn(pointer, message);
-        }
-        MountKind::New { fstype, .. } if fstype == "overlay" => {}
-        _ => {
-            let too_long = |word: &&str| {
-                word.split_once('=').is_some_and(|(_, value)| value.len() > LONGEST_VALUE)
-            };
-            for word in own.into_iter().filter(too_long) {
-                let message = format!("a value may have {LONGEST_VALUE} bytes: \"{word}\"");
-                cx.fault(pointer, message);
-            }
-        }
-    }
-}
 
 /// Mounts by position, cut so that no more than [`PORTION`] copied trees are on their way at once.
 pub fn portions(config: &Config) -> Vec<Range<usize>> {
     let mut portions = Vec::new();
     let (mut start, mut binds) = (0, 0);
     for (i, mount) in config.mounts.iter().enumerate() {
-        if matches!(mount.kind, MountKind::Bind { .. }) || mount.ids.is_some() {
+        if handed_over(mount).is_some() {
             if binds == PORTION {
                 portions.push(start..i);
                 (start, binds) = (i, 0);
@@ -292,24 +50,38 @@ pub fn open_more(config: &Config, steps: &mut Steps, portion: Range<usize>) -> V
     open(config, steps, portion, &window.map(Slot).collect::<Vec<_>>())
 }
 
+/// What init gets from the host for a mount, if anything.
+fn handed_over(mount: &Mount) -> Option<String> {
+    match &mount.kind {
+        MountKind::Bind { source: tree, .. } | MountKind::New { otherwise: Some(tree), .. } => {
+            Some(tree.display().to_string())
+        }
+        MountKind::New { fstype, .. } => mount.ids.as_ref().map(|_| format!("the new {fstype}")),
+        MountKind::Cgroup | MountKind::Remount => None,
+    }
+}
+
 fn open(config: &Config, steps: &mut Steps, portion: Range<usize>, reserved: &[Slot]) -> Vec<Slot> {
     let mut reserved = reserved.iter();
     let mut open = |mount: &Mount| {
-        let what = match &mount.kind {
-            MountKind::Bind { source, .. } => source.display().to_string(),
-            MountKind::New { fstype, .. } if mount.ids.is_some() => format!("the new {fstype}"),
-            _ => return Slot::NONE,
-        };
+        let Some(what) = handed_over(mount) else { return Slot::NONE };
         let into = reserved.next().copied().unwrap_or_else(|| steps.slot(what));
-        if let MountKind::Bind { source, recursive, follow } = &mount.kind {
-            let pointer = format!("{}/source", mount.pointer);
-            steps.open_source(&pointer, source.clone(), [*recursive, *follow], into);
-        } else if let MountKind::New { fstype, source } = &mount.kind {
-            let (data, mut attributes) = parameters(config, mount);
-            attributes &= if is_filled(config, mount) { !ATTR_RDONLY } else { !0 };
-            let (fstype, source) = (fstype.clone(), source.clone());
-            let task = Task::NewMount { fstype, source, data, attributes, into };
-            steps.runtime(mount.pointer.clone(), task);
+        match &mount.kind {
+            MountKind::Bind { source, recursive, follow } => {
+                let pointer = format!("{}/source", mount.pointer);
+                steps.open_source(&pointer, source.clone(), [*recursive, *follow], into);
+            }
+            MountKind::New { otherwise: Some(tree), .. } => {
+                steps.open_tree(&mount.pointer, tree.clone(), true, into);
+            }
+            MountKind::New { fstype, source, .. } => {
+                let (data, mut attributes) = parameters(config, mount);
+                attributes &= if is_filled(config, mount) { !ATTR_RDONLY } else { !0 };
+                let (fstype, source) = (fstype.clone(), source.clone());
+                let task = Task::NewMount { fstype, source, data, attributes, into };
+                steps.runtime(mount.pointer.clone(), task);
+            }
+            MountKind::Cgroup | MountKind::Remount => {}
         }
         if let Some(ids) = &mount.ids {
             steps.runtime(mount.pointer.clone(), Task::MapIds { ids: ids.clone(), mount: into });
@@ -323,9 +95,11 @@ fn open(config: &Config, steps: &mut Steps, portion: Range<usize>, reserved: &[S
 /// in their turn; a slot for each mount.
 pub fn make_early(config: &Config, steps: &mut Steps) -> Vec<Slot> {
     let mut make = |mount: &Mount| match &mount.kind {
-        MountKind::New { fstype, source } if mount.ids.is_none() && names_host(fstype, source) => {
+        MountKind::New { fstype, source, otherwise: None }
+            if mount.ids.is_none() && names_host(fstype, source) =>
+        {
             let keep = steps.slot(format!("the new {fstype}"));
-            new(config, steps, mount, [fstype, source], keep, flag::DETACHED);
+            new(config, steps, mount, [fstype, source], [Slot::NONE, keep], flag::DETACHED);
             keep
         }
         _ => Slot::NONE,
@@ -347,8 +121,10 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount, source: Slot) -
     let keep = (needed && mountable).then(|| steps.slot(format!("the mount {}", mount.target)));
     let slot = keep.unwrap_or(Slot::NONE);
     match &mount.kind {
-        MountKind::New { fstype, source: name } if source == Slot::NONE => {
-            new(config, steps, mount, [fstype, name], slot, 0);
+        MountKind::New { fstype, source: name, otherwise }
+            if source == Slot::NONE || otherwise.is_some() =>
+        {
+            new(config, steps, mount, [fstype, name], [source, slot], 0);
         }
         MountKind::New { .. } | MountKind::Bind { .. } => bind(config, steps, mount, source, slot),
         MountKind::Cgroup => cgroup_mounts::attach(config, steps, mount),
@@ -390,7 +166,7 @@ fn new(
     steps: &mut Steps,
     mount: &Mount,
     [fstype, source]: [&str; 2],
-    keep: Slot,
+    [otherwise, keep]: [Slot; 2],
     detached: u32,
 ) {
     let pointer = &mount.pointer;
@@ -407,6 +183,7 @@ fn new(
         propagation: propagation(steps, &mount.propagation),
         flags: mount.flags | detached,
         server,
+        otherwise,
         keep,
     };
     steps.init(pointer.clone(), step);
@@ -482,20 +259,6 @@ pub fn finish(config: &Config, steps: &mut Steps, kept: &[(String, Slot)]) {
                 steps.init(mount.pointer.clone(), Step::MakeReadonly { mount: *slot });
             }
             None => steps.init("", Step::Close { slot: *slot }),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::normal;
-
-    #[test]
-    fn destinations_are_taken_from_the_root_as_text() {
-        for (path, expected) in
-            [("proc", "/proc"), ("/a/./b//c/", "/a/b/c"), ("/../../x", "/x"), ("/a/..", "/")]
-        {
-            assert_eq!(normal(path), expected, "{path}");
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! New ones come with clone3(2). Those of the host that are joined by path are joined by a thread
 //! of the runtime before it, as only the host's root may; with a joined user namespace init joins
-//! everything itself and creates the new ones inside it, or they would belong to the host's.
+//! everything itself and creates the new ones inside it, or they would belong to the host's. Where
+//! init joins others itself, it makes a new user namespace itself as well, after them.
 
 use std::path::Path;
 
@@ -30,6 +31,11 @@ pub const KINDS: [(&str, u32); 8] = [
 /// Those that init makes by itself: the cgroup namespace is rooted where init is when it is made, after
 /// it entered its cgroups; and who makes a time namespace is not in it yet, see `time_offsets`.
 const MADE_BY_INIT: u32 = NEWCGROUP | NEWTIME;
+
+/// Those that init always joins by itself. A PID namespace is entered last, when init holds nothing of
+/// the host (CVE-2016-9962). From inside a cgroup namespace, with `nsdelegate`, cgroups(7), nobody can
+/// put init into a cgroup outside of it. And who joins a time namespace must have one thread.
+const JOINED_BY_INIT: [u32; 3] = [NEWPID, NEWCGROUP, NEWTIME];
 
 /// The names of all kinds.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -67,10 +73,11 @@ pub fn check(cx: &mut Context<'_>) -> Namespaces {
             }
         }
     }
-    if let Some(joined) = namespaces.joins(NEWTIME)
+    if let Some(joined) = namespaces.joins(NEWNS)
         && namespaces.creates(NEWUSER)
     {
-        let message = "a new user namespace has no right to join a time namespace of the host";
+        let message =
+            "a new user namespace has no right to change a mount namespace that is joined";
         cx.fault(joined.pointer.clone(), message);
     }
     if cx.linux.namespaces.is_empty() || namespaces.joins(NEWUSER).is_none() {
@@ -112,14 +119,10 @@ pub fn spawn(
     inherited: Inherited,
 ) {
     let namespaces = &config.namespaces;
-    let in_joined_user = namespaces.joins(NEWUSER).is_some();
-    let created = namespaces.created & !MADE_BY_INIT & !late(config);
-    let with_clone = if in_joined_user { 0 } else { created };
-    let (by_init, join): (Vec<_>, Vec<_>) =
-        namespaces.joined.iter().cloned().partition(|joined| joined_by_init(namespaces, joined));
-    debug_assert!(
-        by_init.iter().all(|j| in_joined_user || [NEWPID, NEWCGROUP, NEWTIME].contains(&j.kind))
-    );
+    let by_init = made_by_init(namespaces);
+    let with_clone = namespaces.created & !by_init & !late(config);
+    let mut join = namespaces.joined.clone();
+    join.retain(|joined| !joined_by_init(namespaces, joined));
     let task =
         Task::Spawn { namespaces: with_clone, join, into_cgroup, keep_capabilities, inherited };
     steps.runtime("", task);
@@ -141,22 +144,40 @@ pub fn create_late(config: &Config, steps: &mut Steps) {
     }
 }
 
-/// A PID namespace is entered last, when init holds nothing of the host (CVE-2016-9962); beside a
-/// joined user namespace everything is init's to join. So is a cgroup namespace, where a new user
-/// namespace does not take the right away: with `nsdelegate`, cgroups(7), nobody in it can put init
-/// into a cgroup outside of it. And a time namespace can be joined only by a process with one thread.
+/// Beside a joined user namespace everything is init's to join.
 fn joined_by_init(namespaces: &Namespaces, joined: &Joined) -> bool {
-    let cgroup = joined.kind == NEWCGROUP && !namespaces.creates(NEWUSER);
-    matches!(joined.kind, NEWPID | NEWTIME) || cgroup || namespaces.joins(NEWUSER).is_some()
+    JOINED_BY_INIT.contains(&joined.kind) || namespaces.joins(NEWUSER).is_some()
+}
+
+/// The new namespaces that do not come with clone3(2).
+fn made_by_init(namespaces: &Namespaces) -> u32 {
+    let in_joined_user = namespaces.joins(NEWUSER).is_some();
+    if in_joined_user || makes_user(namespaces) { u32::MAX } else { MADE_BY_INIT }
+}
+
+/// Whether init makes the user namespace itself: born in it, it would have no right to join others of
+/// the host.
+fn makes_user(namespaces: &Namespaces) -> bool {
+    let joined = |kind: &u32| namespaces.joins(*kind).is_some();
+    namespaces.creates(NEWUSER) && JOINED_BY_INIT.iter().any(joined)
+}
+
+/// Whether the mappings can be written only after init has joined and made namespaces.
+pub fn user_comes_late(config: &Config) -> bool {
+    makes_user(&config.namespaces)
 }
 
 /// Opens the namespaces that init joins. The host's other namespaces come before the user
-/// namespace, after which init has no power over them.
-pub fn open(config: &Config, steps: &mut Steps) -> Vec<(Joined, libcontainer_init::wire::Slot)> {
+/// namespace, after which init has no power over them; without privileges it has none before.
+pub fn open(
+    config: &Config,
+    privileged: bool,
+    steps: &mut Steps,
+) -> Vec<(Joined, libcontainer_init::wire::Slot)> {
     let namespaces = &config.namespaces;
     let mut joined: Vec<_> =
         namespaces.joined.iter().filter(|joined| joined_by_init(namespaces, joined)).collect();
-    joined.sort_by_key(|joined| (joined.kind == NEWUSER, joined.kind == NEWPID));
+    joined.sort_by_key(|joined| ((joined.kind == NEWUSER) == privileged, joined.kind == NEWPID));
     let mut opened = Vec::new();
     for joined in joined {
         let into = steps.slot(format!("{} namespace {}", name(joined.kind), joined.path.display()));
@@ -167,19 +188,20 @@ pub fn open(config: &Config, steps: &mut Steps) -> Vec<(Joined, libcontainer_ini
     opened
 }
 
-/// Joins what was opened but the PID namespace, and creates what did not come with clone3(2).
+/// Joins what was opened but the PID namespace, and creates what did not come with clone3(2). For a
+/// user namespace that is made here the PID namespace comes first; init itself is not in it yet.
 pub fn join(
     config: &Config,
     steps: &mut Steps,
     opened: &[(Joined, libcontainer_init::wire::Slot)],
 ) {
-    for (joined, slot) in opened.iter().filter(|(joined, _)| joined.kind != NEWPID) {
+    let now = |joined: &Joined| joined.kind != NEWPID || makes_user(&config.namespaces);
+    for (joined, slot) in opened.iter().filter(|(joined, _)| now(joined)) {
         let step = Step::JoinNamespace { namespace: *slot, kind: joined.kind };
         steps.init(joined.pointer.clone(), step);
     }
-    let in_joined_user = config.namespaces.joins(NEWUSER).is_some();
-    let by_init = if in_joined_user { !NEWCGROUP } else { NEWTIME };
-    let created = config.namespaces.created & by_init & !late(config);
+    let by_init = made_by_init(&config.namespaces) & !NEWCGROUP & !late(config);
+    let created = config.namespaces.created & by_init;
     if created != 0 {
         steps.init("/linux/namespaces", Step::Unshare { namespaces: created });
     }
@@ -194,8 +216,8 @@ pub fn all(config: &Config) -> u32 {
 /// Whether init has to go on in another process to be in the container's PID namespace.
 pub fn forks(config: &Config) -> bool {
     let namespaces = &config.namespaces;
-    namespaces.joins(NEWPID).is_some()
-        || (namespaces.creates(NEWPID) && namespaces.joins(NEWUSER).is_some())
+    let created = namespaces.created & made_by_init(namespaces) & NEWPID != 0;
+    created || namespaces.joins(NEWPID).is_some()
 }
 
 /// Joins the PID namespace, if it is an existing one, and goes on inside.
@@ -207,7 +229,8 @@ pub fn enter_pid(
     if !forks(config) {
         return;
     }
-    for (joined, slot) in opened.iter().filter(|(joined, _)| joined.kind == NEWPID) {
+    let now = |joined: &Joined| joined.kind == NEWPID && !makes_user(&config.namespaces);
+    for (joined, slot) in opened.iter().filter(|(joined, _)| now(joined)) {
         let step = Step::JoinNamespace { namespace: *slot, kind: NEWPID };
         steps.init(joined.pointer.clone(), step);
     }

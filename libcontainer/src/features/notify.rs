@@ -46,6 +46,7 @@ pub fn make(config: &Config, steps: &mut Steps) -> Slot {
         propagation: Numbers::default(),
         flags: 0,
         server: Slot::NONE,
+        otherwise: Slot::NONE,
         keep: mount,
     };
     steps.init("", step);

@@ -68,7 +68,8 @@ fn check_ids(cx: &mut Context<'_>, namespaces: &Namespaces) {
             cx.fault(pointer, format!("{id} is not the number of a user or group"));
         }
     }
-    if !namespaces.creates(NEWUSER) {
+    let mapped = !cx.linux.uid_mappings.is_empty() && !cx.linux.gid_mappings.is_empty();
+    if !namespaces.creates(NEWUSER) && !mapped {
         return;
     }
     let user = &cx.process.user;

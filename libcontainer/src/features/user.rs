@@ -1,8 +1,10 @@
 //! The user and groups of the process, and what belongs to them.
 
 use libcontainer_init::step::Step;
+use libcontainer_init::sys::namespace::NEWUSER;
 
 use crate::config::Config;
+use crate::host::Host;
 use crate::steps::Steps;
 
 /// The standard streams change owner while init still may.
@@ -10,11 +12,12 @@ pub fn own_stdio(config: &Config, steps: &mut Steps) {
     steps.init("/process/user/uid", Step::StdioOwner { uid: config.process.uid });
 }
 
-/// Groups are always set, or the caller's would stay.
-pub fn switch(config: &Config, steps: &mut Steps) {
+/// Groups are always set, or the caller's would stay; an ordinary user's stay where the kernel lets
+/// it have a user namespace only without setgroups(2).
+pub fn switch(config: &Config, host: &Host, steps: &mut Steps) {
     let process = &config.process;
     let groups = steps.numbers(&process.groups);
-    let groups_denied = config.mappings.as_ref().is_some_and(|mappings| mappings.deny_setgroups);
-    let step = Step::User { uid: process.uid, gid: process.gid, groups, groups_denied };
+    let deniable = config.namespaces.has(NEWUSER) || host.user_namespace;
+    let step = Step::User { uid: process.uid, gid: process.gid, groups, deniable };
     steps.init("/process/user", step);
 }

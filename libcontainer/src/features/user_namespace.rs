@@ -4,31 +4,72 @@ use libcontainer_init::step::Step;
 use libcontainer_init::sys::namespace::NEWUSER;
 
 use super::Context;
-use crate::config::{Config, Mappings, Namespaces};
+use crate::config::{Config, JoinedMappings, Mappings, Namespaces};
+use crate::host::Host;
 use crate::spec::IdMapping;
 use crate::steps::Steps;
 use crate::task::Task;
 
-/// `/linux/uidMappings` and `/linux/gidMappings`: there with a new user namespace, and only then.
+/// `/linux/uidMappings` and `/linux/gidMappings`, of a user namespace.
 pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Option<Mappings> {
     let (uid, gid) = (&cx.linux.uid_mappings, &cx.linux.gid_mappings);
     if !namespaces.creates(NEWUSER) {
         let pointer = if uid.is_empty() { "/linux/gidMappings" } else { "/linux/uidMappings" };
-        if uid.is_empty() && gid.is_empty() {
-            return None;
-        }
-        if namespaces.joins(NEWUSER).is_some() {
-            cx.warn(pointer, "a joined user namespace keeps its own mappings");
-        } else {
+        let mapped = !uid.is_empty() || !gid.is_empty();
+        if mapped && !namespaces.has(NEWUSER) {
             cx.fault(pointer, "id mappings need a user namespace in /linux/namespaces");
         }
         return None;
     }
     for (name, list) in [("uidMappings", uid), ("gidMappings", gid)] {
-        check_list(cx, &format!("/linux/{name}"), list);
+        check_root(cx, &format!("/linux/{name}"), list);
     }
-    let deny_setgroups = !cx.host.privileged;
-    Some(Mappings { uid: uid.clone(), gid: gid.clone(), deny_setgroups })
+    let mappings = written_by(cx.host, uid, gid);
+    let denied = mappings.deny_setgroups || cx.host.groups_denied;
+    if denied && !cx.process.user.additional_gids.is_empty() {
+        let message = "additional groups are out of reach: the user namespace forbids setgroups(2)";
+        cx.fault("/process/user/additionalGids", message);
+    }
+    Some(mappings)
+}
+
+/// Mappings that a joined user namespace must have already. Engines repeat them; others would say of
+/// files and users what is not so.
+pub fn check_joined(cx: &mut Context<'_>, namespaces: &Namespaces) -> Option<JoinedMappings> {
+    let (uid, gid) = (&cx.linux.uid_mappings, &cx.linux.gid_mappings);
+    if namespaces.joins(NEWUSER).is_none() || (uid.is_empty() && gid.is_empty()) {
+        return None;
+    }
+    for (name, list) in [("uidMappings", uid), ("gidMappings", gid)] {
+        check_root(cx, &format!("/linux/{name}"), list);
+    }
+    let message = "a joined user namespace has its mappings already: these must be the same";
+    cx.warn("/linux/uidMappings", message);
+    Some(JoinedMappings { uid: uid.clone(), gid: gid.clone() })
+}
+
+/// Who writes the mappings, user_namespaces(7): without privileges that is this process for its own
+/// ids alone, and of groups only when setgroups(2) is given up; for more there are set-user-id
+/// programs.
+fn written_by(host: &Host, uid: &[IdMapping], gid: &[IdMapping]) -> Mappings {
+    let own = |list: &[IdMapping], id: u32| matches!(list, [IdMapping { host_id, size: 1, .. }] if *host_id == id);
+    let (own_user, own_group) = (own(uid, host.euid), own(gid, host.egid));
+    let ordinary = !host.may_map_ids;
+    Mappings {
+        uid: uid.to_vec(),
+        gid: gid.to_vec(),
+        deny_setgroups: ordinary && own_group,
+        by_newuidmap: ordinary && !own_user,
+        by_newgidmap: ordinary && !own_group,
+    }
+}
+
+/// A list of mappings of the container: init makes files and mounts as root inside.
+fn check_root(cx: &mut Context<'_>, pointer: &str, list: &[IdMapping]) {
+    check_list(cx, pointer, list);
+    if !list.is_empty() && host_id(list, 0).is_none() {
+        cx.fault(pointer, "no id is mapped to 0, the root of the user namespace");
+    }
 }
 
 /// A list of mappings: some, and each a range of ids that there can be.
@@ -57,6 +98,16 @@ pub fn write_mappings(config: &Config, steps: &mut Steps) {
     if let Some(mappings) = &config.mappings {
         let task = Task::WriteMappings { mappings: mappings.clone() };
         steps.runtime("/linux/uidMappings", task);
+    }
+}
+
+/// Init has joined the user namespace: the runtime looks what is mapped there.
+pub fn compare_mappings(config: &Config, steps: &mut Steps) {
+    if let Some(mappings) = &config.joined_mappings {
+        steps.phase("compare");
+        let task = Task::CompareMappings { mappings: mappings.clone() };
+        steps.runtime("/linux/uidMappings", task);
+        steps.phase("compared");
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod cgroups;
 mod resctrl;
 mod security;
+pub mod subordinate_ids;
 
 use libcontainer_init::sys::{caps, landlock};
 use nix::errno::Errno;
@@ -30,6 +31,12 @@ pub struct Host {
     pub privileged: bool,
     /// Whether this process runs in a user namespace other than the first.
     pub user_namespace: bool,
+    /// Whether it may map any ids of its user namespace into a new one (CAP_SETUID and CAP_SETGID).
+    pub may_map_ids: bool,
+    /// Whether its user namespace, and with it every one below, forbids setgroups(2).
+    pub groups_denied: bool,
+    /// Whether it has CAP_MKNOD, which counts in the first user namespace only.
+    pub may_make_devices: bool,
     /// Whether this process may schedule any other as it likes (CAP_SYS_NICE in the first user
     /// namespace).
     pub may_schedule: bool,
@@ -49,6 +56,10 @@ pub struct Host {
 const SYS_ADMIN: u64 = 1 << 21;
 /// CAP_SYS_NICE.
 const SYS_NICE: u64 = 1 << 23;
+/// CAP_SETUID and CAP_SETGID.
+const SET_IDS: u64 = 1 << 7 | 1 << 6;
+/// CAP_MKNOD.
+const MKNOD: u64 = 1 << 27;
 
 impl Host {
     /// Looks at this machine.
@@ -56,17 +67,29 @@ impl Host {
     /// # Errors
     /// The kernel is older than Linux 5.14, or does not tell.
     pub fn probe() -> Result<Self> {
+        Self::probe_as(None)
+    }
+
+    /// Looks at this machine for a caller that is to be taken as having no rights on cgroups, or all;
+    /// see [`Options::rootless`](crate::Options::rootless).
+    ///
+    /// # Errors
+    /// As [`Host::probe`].
+    pub fn probe_as(rootless: Option<bool>) -> Result<Self> {
         check_kernel()?;
         let (bounding, known_capabilities) = bounding_set()?;
         let sets = caps::get()
             .map_err(|failure| crate::error::call("cannot read capabilities", failure))?;
         let (euid, user_namespace) = (nix::unistd::geteuid().as_raw(), in_user_namespace()?);
         Ok(Self {
-            cgroups: Cgroups::probe_for(euid != 0 || user_namespace)?,
+            cgroups: Cgroups::probe_for(rootless.unwrap_or(euid != 0 || user_namespace))?,
             euid,
             egid: nix::unistd::getegid().as_raw(),
             privileged: sets.effective & SYS_ADMIN != 0,
             user_namespace,
+            may_map_ids: sets.effective & SET_IDS == SET_IDS,
+            groups_denied: user_namespace && setgroups_denied()?,
+            may_make_devices: sets.effective & MKNOD != 0,
             may_schedule: sets.effective & SYS_NICE != 0 && !user_namespace,
             bounding,
             known_capabilities,
@@ -102,6 +125,9 @@ impl Host {
             egid: 0,
             privileged: true,
             user_namespace: false,
+            may_map_ids: true,
+            groups_denied: false,
+            may_make_devices: true,
             may_schedule: true,
             bounding: ALL,
             known_capabilities: ALL,
@@ -156,4 +182,11 @@ fn in_user_namespace() -> Result<bool> {
         .map_err(|error| Error::io("cannot read /proc/self/uid_map", &error))?;
     let numbers: Vec<&str> = map.split_ascii_whitespace().collect();
     Ok(numbers != ["0", "0", "4294967295"])
+}
+
+/// Whether nobody in this process's user namespace can change groups, user_namespaces(7).
+fn setgroups_denied() -> Result<bool> {
+    std::fs::read_to_string("/proc/self/setgroups")
+        .map(|word| word.trim_end() == "deny")
+        .map_err(|error| Error::io("cannot read /proc/self/setgroups", &error))
 }

@@ -124,6 +124,7 @@ fn taken(step: &Step) -> Vec<Slot> {
         Step::AttachRoot { tree, .. } | Step::Bind { tree, .. } => tree,
         Step::UseRoot { dir } => dir,
         Step::MakeReadonly { mount } => mount,
+        Step::Mount { otherwise, .. } => otherwise,
         Step::Close { slot } => slot,
         Step::SendNotifySocket { socket } => socket,
         Step::AwaitStart { listener } => listener,

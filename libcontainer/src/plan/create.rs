@@ -89,7 +89,7 @@ impl<'a> Create<'a> {
         steps.runtime("", Task::Listen { into: listener });
         let opened = Opened {
             listener,
-            namespaces: namespaces::open(config, &mut steps),
+            namespaces: namespaces::open(config, host.privileged, &mut steps),
             preserved: descriptors::hand_over(config, &mut steps),
             procfs: sysctl::open(config, &mut steps),
             labels: labels::open(config, &mut steps),
@@ -153,9 +153,18 @@ impl<'a> Create<'a> {
         let keep = config.namespaces.creates(NEWUSER) || self.host.euid != 0;
         s.phase("isolate");
         namespaces::spawn(config, s, born_inside, keep, super::inherited(config, self.host));
-        user_namespace::write_mappings(config, s);
+        let late = namespaces::user_comes_late(config);
+        if !late {
+            user_namespace::write_mappings(config, s);
+        }
         limits::raise(config, s);
         namespaces::join(config, s, &self.opened.namespaces);
+        if late {
+            s.phase("map");
+            user_namespace::write_mappings(config, s);
+            s.phase("mapped");
+        }
+        user_namespace::compare_mappings(config, s);
         if self.host.privileged {
             rootfs::attach(config, s, self.opened.rootfs);
         } else {
@@ -163,7 +172,7 @@ impl<'a> Create<'a> {
             rootfs::attach(config, s, self.opened.rootfs);
             self.open_trees();
         }
-        let mut met = time_offsets::enter(config, &mut self.steps);
+        let mut met = time_offsets::enter(config, &mut self.steps) || late;
         if intel_rdt::enter(config, &mut self.steps) {
             self.steps.phase("share");
             met = true;
@@ -191,10 +200,13 @@ impl<'a> Create<'a> {
 
     /// Into a PID namespace that others are in already, init goes with nothing of the host in its
     /// hands: somebody there may be able to look (CVE-2016-9962). Only a hook that must run before
-    /// the root is entered stands against that.
+    /// the root is entered stands against that. With a user namespace that others are in, nobody
+    /// there can look: init was executed outside of it and is not dumpable. And it needs the host's
+    /// /proc in sight there, or the kernel mounts no other.
     fn roots_first(&self) -> bool {
-        let config = self.config;
-        config.namespaces.joins(NEWPID).is_some() && config.hooks.create_container.is_empty()
+        let Config { namespaces, hooks, .. } = self.config;
+        let joins = |kind| namespaces.joins(kind).is_some();
+        joins(NEWPID) && !joins(NEWUSER) && hooks.create_container.is_empty()
     }
 
     /// What names files of the host can be made only as long as they are in reach.
@@ -298,7 +310,7 @@ impl<'a> Create<'a> {
         process::find_home(config, s);
         memory_policy::set(config, s);
         capabilities::limit_bounding(config, s);
-        user::switch(config, s);
+        user::switch(config, self.host, s);
         capabilities::set_rest(config, s);
         process::find_program(config, s, true);
     }

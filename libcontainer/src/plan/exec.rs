@@ -59,7 +59,7 @@ pub(super) fn plan(config: &Config, host: &Host) -> Steps {
     // A new phase: what the runtime raised must hold before init becomes another process.
     s.phase("become");
     capabilities::limit_bounding(config, s);
-    user::switch(config, s);
+    user::switch(config, host, s);
     capabilities::set_rest(config, s);
     process::find_program(config, s, false);
     if config.namespaces.has(NEWPID) {

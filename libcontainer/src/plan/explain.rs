@@ -2,6 +2,7 @@
 //!
 //! The only place where a step has prose. What a failing step says is `cannot ` and this text.
 
+mod identity;
 mod landlock;
 mod resctrl;
 mod scheduling;
@@ -228,11 +229,8 @@ impl<'a> Words<'a> {
                     device.host, device.name
                 )
             }
-            Task::WriteMappings { mappings } => format!(
-                "write {} user and {} group mappings",
-                mappings.uid.len(),
-                mappings.gid.len()
-            ),
+            Task::WriteMappings { mappings } => identity::write_mappings(mappings),
+            Task::CompareMappings { .. } => "compare the id mappings".to_owned(),
             Task::AdoptInit => "follow init into the PID namespace".to_owned(),
             Task::OomScore { value } => format!("set oom_score_adj to {value}"),
             Task::RaiseLimit { resource, hard } => {
@@ -356,19 +354,7 @@ impl<'a> Words<'a> {
             Step::BoundingSet { keep } => {
                 format!("limit capabilities to {}", set_name(keep))
             }
-            Step::User { uid, gid, groups, groups_denied } => {
-                let bytes = self.bytes.as_ref();
-                let groups: Vec<String> = (0..groups.count)
-                    .filter_map(|i| bytes?.number(groups, i))
-                    .map(|group| group.to_string())
-                    .collect();
-                let groups = match (groups_denied, groups.is_empty()) {
-                    (true, _) => "the caller's groups".to_owned(),
-                    (false, true) => "no groups".to_owned(),
-                    (false, false) => format!("groups {}", groups.join(" ")),
-                };
-                format!("become user {uid}, group {gid}, {groups}")
-            }
+            Step::User { .. } => identity::user(self, step),
             Step::Capabilities { effective, permitted, inheritable, ambient } => format!(
                 "set capabilities: effective {}; permitted {}; inheritable {}; ambient {}",
                 set_name(effective),
@@ -406,7 +392,8 @@ impl<'a> Words<'a> {
     }
 
     fn mount(&self, step: &Step) -> String {
-        let Step::Mount { fstype, target, data, label, attributes, flags, .. } = *step else {
+        let Step::Mount { fstype, target, data, label, attributes, flags, otherwise, .. } = *step
+        else {
             return String::new();
         };
         let mut text = if flags & flag::DETACHED != 0 {
@@ -418,6 +405,9 @@ impl<'a> Words<'a> {
         text += &self.parameters(data);
         if label.len > 0 {
             text += &format!(", labelled {}", self.str(label));
+        }
+        if otherwise != Slot::NONE {
+            text += ", or else the host's, read-only";
         }
         text + flagged(flags)
     }

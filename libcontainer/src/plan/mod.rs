@@ -23,6 +23,7 @@ use crate::id::ContainerId;
 use crate::options::Options;
 use crate::steps::{Action, Entry, Phase, Steps};
 use crate::task::Inherited;
+use crate::task::cgroup::{CgroupPlan, Place};
 
 /// What will be done, in order, by whom, and why.
 #[derive(Debug, Clone)]
@@ -69,6 +70,21 @@ impl Plan {
         Self::compile(bundle, id, options, host, exec::plan)
     }
 
+    /// Compiles another process in a container that is there: it is in the cgroups that the container
+    /// was given, whatever this process could make now.
+    pub(crate) fn exec_into(
+        bundle: &Bundle,
+        id: &ContainerId,
+        options: &Options,
+        host: &Host,
+        places: Vec<Place>,
+    ) -> Result<Self> {
+        let (mut config, warnings) = Self::check(bundle, id, options, host)?;
+        config.cgroup =
+            (!places.is_empty()).then(|| CgroupPlan { places, ..CgroupPlan::default() });
+        Self::assemble(config, warnings, host, exec::plan)
+    }
+
     /// Compiles the adding of this bundle's mounts to a container that is there.
     ///
     /// # Errors
@@ -102,12 +118,23 @@ impl Plan {
         host: &Host,
         choreography: fn(&Config, &Host) -> Steps,
     ) -> Result<Self> {
+        let (config, warnings) = Self::check(bundle, id, options, host)?;
+        Self::assemble(config, warnings, host, choreography)
+    }
+
+    /// The configuration, and what is tolerated in it.
+    fn check(
+        bundle: &Bundle,
+        id: &ContainerId,
+        options: &Options,
+        host: &Host,
+    ) -> Result<(Config, Vec<Fault>)> {
         let checked = features::check(bundle.spec(), bundle.path(), id, options, host);
         let (config, warnings) = checked.valid()?;
         if options.strict {
             refuse_tolerated(bundle, &warnings)?;
         }
-        Self::assemble(config, warnings, host, choreography)
+        Ok((config, warnings))
     }
 
     /// Compiles the creation of a container from a configuration that was checked.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use libcontainer_init::sys::scheduler::Attributes;
 use libcontainer_init::wire::Slot;
 
-use crate::config::{IoPriority, Joined, Mappings, MountIds, NetDevice};
+use crate::config::{IoPriority, Joined, JoinedMappings, Mappings, MountIds, NetDevice};
 use crate::spec::Hook;
 
 /// What the thread that starts init takes on first: init and all that comes of it begin with it,
@@ -156,6 +156,11 @@ pub enum Task {
         /// Which.
         mappings: Mappings,
     },
+    /// Compares the id mappings of the user namespace that init has joined.
+    CompareMappings {
+        /// What they must be.
+        mappings: JoinedMappings,
+    },
     /// Writes the offsets of the time namespace that init has made for its children, and opens it.
     TimeOffsets {
         /// Lines of clock, seconds and nanoseconds.
@@ -232,6 +237,7 @@ impl Task {
             Self::Spawn { .. } => "Spawn",
             Self::MoveNetDevice { .. } => "MoveNetDevice",
             Self::WriteMappings { .. } => "WriteMappings",
+            Self::CompareMappings { .. } => "CompareMappings",
             Self::TimeOffsets { .. } => "TimeOffsets",
             Self::AdoptInit => "AdoptInit",
             Self::Schedule { .. } => "Schedule",

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use libcontainer::Cgroups;
 use libcontainer::cgroup::Open;
+use libcontainer::features::cgroup::{Caller, plan};
 use libcontainer::host::cgroups::Hierarchy;
 use libcontainer::spec::{Linux, Resources};
 use libcontainer::task::cgroup::CgroupPlan;
@@ -35,11 +36,11 @@ impl Top {
             resources: Some(Resources::parse(resources.as_bytes()).unwrap()),
             ..Linux::default()
         };
-        let plan = libcontainer::features::cgroup::plan(
+        let plan = plan(
             &linux,
             "id",
             &self.facts,
-            false,
+            Caller { rootless: false, limits_devices: true },
             &mut faults,
             &mut warnings,
         );

@@ -164,7 +164,10 @@ fn namespaces() -> Value {
         "type": "bind", "source": "/srv", "destination": "/srv", "options": ["bind", "idmap"],
         "uidMappings": ids, "gidMappings": ids,
     });
-    config["mounts"].as_array_mut().unwrap().push(mapped);
+    let mounts = config["mounts"].as_array_mut().unwrap();
+    // It belongs to the IPC namespace, over which a new user namespace has no power.
+    mounts.retain(|mount| mount["type"] != "mqueue");
+    mounts.push(mapped);
     config
 }
 

@@ -1,10 +1,10 @@
 //! Golden cases of scheduling, memory policies and clocks.
 
-use libcontainer::Cgroups;
 use libcontainer::spec::{
-    CpuAffinity, IoPriority, MemoryPolicy, Personality, Scheduler, Spec, TimeOffset,
+    CpuAffinity, IoPriority, MemoryPolicy, Personality, Scheduler, TimeOffset,
 };
 
+use crate::user_namespaces::ordinary;
 use crate::{Case, create, join, user_namespace};
 
 fn schedule(case: &mut Case) {
@@ -37,10 +37,8 @@ pub(crate) fn scheduling_cases() -> Vec<Case> {
             case.exec = true;
         }),
         Case::new("scheduling-unprivileged", |case| {
-            (case.host.privileged, case.host.may_schedule) = (false, false);
-            (case.host.euid, case.host.egid) = (1000, 1000);
-            case.host.cgroups = Cgroups::default();
-            case.spec = Spec::example_rootless(1000, 1000);
+            ordinary(case);
+            case.host.may_schedule = false;
             let policy = "SCHED_BATCH".into();
             let scheduler = Scheduler { policy, nice: Some(5), ..Scheduler::default() };
             case.spec.process.as_mut().unwrap().scheduler = Some(scheduler);
@@ -72,10 +70,7 @@ pub(crate) fn time_cases() -> Vec<Case> {
             user_namespace(case);
         }),
         Case::new("time-namespace-unprivileged", |case| {
-            case.host.privileged = false;
-            (case.host.euid, case.host.egid) = (1000, 1000);
-            case.host.cgroups = Cgroups::default();
-            case.spec = Spec::example_rootless(1000, 1000);
+            ordinary(case);
             time_namespace(case);
         }),
         Case::new("joined-time", |case| join(case, "time", "/proc/7/ns/time")),

@@ -11,7 +11,6 @@ use log::LevelFilter;
 
 use super::Flags;
 use super::table;
-use crate::root::Rootless;
 
 /// How a line of the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +34,8 @@ pub(crate) struct Globals {
     pub(crate) log_level: LevelFilter,
     /// Who makes the cgroup of a new container.
     pub(crate) cgroup_manager: CgroupManager,
-    /// Whether the caller is to be taken as rootless.
-    pub(crate) rootless: Rootless,
+    /// Whether the caller is to be taken as rootless; where not given, its ids tell.
+    pub(crate) rootless: Option<bool>,
 }
 
 impl From<&Flags> for Globals {
@@ -61,9 +60,9 @@ impl From<&Flags> for Globals {
                 _ => CgroupManager::Cgroupfs,
             },
             rootless: match flags.word(&table::ROOTLESS) {
-                Some("true") => Rootless::Yes,
-                Some("false") => Rootless::No,
-                _ => Rootless::Auto,
+                Some("true") => Some(true),
+                Some("false") => Some(false),
+                _ => None,
             },
         }
     }

@@ -99,7 +99,7 @@ pub(crate) static ROOT: Flag = flag(
     "root",
     Takes::Text("DIR"),
     "where the state of containers is kept (default: /run/keel, \
-     or $XDG_RUNTIME_DIR/keel for a rootless caller)",
+     or $XDG_RUNTIME_DIR/keel for an ordinary user and root of a user namespace)",
 );
 pub(crate) static LOG: Flag = flag(
     "log",
@@ -129,7 +129,9 @@ pub(crate) static CGROUP_MANAGER: Flag = flag(
 pub(crate) static ROOTLESS: Flag = flag(
     "rootless",
     Takes::OneOf(&["true", "false", "auto"]),
-    "whether the caller is rootless, which decides the default --root (default: auto)",
+    "whether the caller may lack rights on cgroups: then a container without limits does without \
+     them where need be, and systemd is the user's own (default: auto, which is so for all but the \
+     host's root)",
 );
 
 /// The flags that stand before the command.

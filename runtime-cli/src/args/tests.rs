@@ -117,7 +117,7 @@ fn the_global_flags_mean_what_they_say() {
     assert_eq!(globals.log, Some("/l".into()));
     assert_eq!(globals.log_format, globals::LogFormat::Json);
     assert_eq!(globals.log_level, log::LevelFilter::Debug);
-    assert_eq!(globals.rootless, crate::root::Rootless::Yes);
+    assert_eq!(globals.rootless, Some(true));
     assert_eq!(globals.cgroup_manager, libcontainer::CgroupManager::Disabled);
 }
 

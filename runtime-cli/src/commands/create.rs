@@ -16,6 +16,7 @@ use crate::args::table::{
     PID_FILE, PIDFD_SOCKET, PRESERVE_FDS, STRICT, Takes, flag,
 };
 use crate::args::{Flags, Invocation};
+use crate::id_mappers;
 use crate::notify;
 use crate::report::Failure;
 use crate::root::{StateRoot, user_bus};
@@ -101,6 +102,7 @@ pub(super) fn create(
         notify_socket,
         strict: flags.on(&STRICT),
         cgroup_manager: invocation.globals.cgroup_manager,
+        rootless: invocation.globals.rootless,
         user_bus: user_bus(&invocation.globals),
     };
     let attachments = Attachments {
@@ -108,6 +110,7 @@ pub(super) fn create(
         preserved: preserved(preserved_fds)?,
         pid_file: flags.path(&PID_FILE),
         pidfd_socket: flags.path(&PIDFD_SOCKET),
+        id_mappers: id_mappers::find(),
         ..Attachments::default()
     };
     let root = StateRoot::of(&invocation.globals)?;
@@ -118,12 +121,15 @@ pub(super) fn create(
     Ok((store, container))
 }
 
-/// The bundle, with the configuration that lies in it or that is named.
+/// The bundle, with the configuration that lies in it or that is named, and with the id mappings that
+/// an ordinary user leaves open.
 pub(super) fn bundle(dir: PathBuf, flags: &Flags) -> Result<Bundle, Error> {
-    match flags.path(&CONFIG) {
+    let mut bundle = match flags.path(&CONFIG) {
         None => Bundle::open(dir),
         Some(config) => Bundle::open_with(dir, config),
-    }
+    }?;
+    id_mappers::complete(&mut bundle);
+    Ok(bundle)
 }
 
 /// Where the terminal of a container or process goes, if it has one.

@@ -44,10 +44,11 @@ fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
         no_pivot: flags.on(&NO_PIVOT),
         notify_socket: std::env::var_os("NOTIFY_SOCKET").is_some_and(|a| !a.is_empty()),
         cgroup_manager: invocation.globals.cgroup_manager,
+        rootless: invocation.globals.rootless,
         user_bus: user_bus(&invocation.globals),
         ..Options::default()
     };
-    let host = Host::probe()?;
+    let host = Host::probe_as(options.rootless)?;
     let id = flags.text(&ID_FLAG).map_or_else(|| "example".into(), |id| id.to_string_lossy());
     let id: ContainerId = id.parse()?;
     let plan = match flags.word(&FOR) {

@@ -14,6 +14,14 @@ pub(super) fn become_root() -> Done {
     Ok(ids::set_user(0)?)
 }
 
+/// Leaves the caller's supplementary groups, which only who has CAP_SETGID can.
+pub(super) fn drop_groups() -> Done {
+    match ids::set_groups(&[]) {
+        Err(failure) if failure.is(Errno::EPERM) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
 /// The session keyring of a name, new if there is none, in place of the caller's. Who possesses it
 /// may do all; its user may only find it by name, which is how a further process joins it.
 pub(super) fn join_keyring(name: &CStr) -> Done {
@@ -70,9 +78,11 @@ impl Init {
         uid: u32,
         gid: u32,
         groups: Numbers,
-        groups_denied: bool,
+        deniable: bool,
     ) -> Done {
-        if !groups_denied {
+        if deniable && groups.count == 0 {
+            drop_groups()?;
+        } else {
             self.set_groups(groups)?;
         }
         // Permitted capabilities survive; the step that follows reduces them to the configured.

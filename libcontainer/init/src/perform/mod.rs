@@ -209,8 +209,8 @@ impl Init {
                 Ok(process::set_umask(mask).map(drop)?)
             }
             Step::BoundingSet { keep } => Ok(crate::sys::caps::limit_bounding(keep)?),
-            Step::User { uid, gid, groups, groups_denied } => {
-                self.switch_user(uid, gid, groups, groups_denied)
+            Step::User { uid, gid, groups, deniable } => {
+                self.switch_user(uid, gid, groups, deniable)
             }
             Step::Capabilities { effective, permitted, inheritable, ambient } => {
                 let sets = crate::sys::caps::Sets { effective, permitted, inheritable };
@@ -266,9 +266,13 @@ impl Init {
 
     fn join(&mut self, namespace: Slot, kind: u32) -> Done {
         let fd = self.take(namespace)?;
+        if kind & namespace::NEWUSER == 0 {
+            return Ok(namespace::join(fd.raw(), kind)?);
+        }
+        identity::drop_groups()?;
         namespace::join(fd.raw(), kind)?;
         // With other credentials a process is as dumpable as the sysctl fs.suid_dumpable says.
-        if kind & namespace::NEWUSER != 0 { Ok(process::set_dumpable(false)?) } else { Ok(()) }
+        Ok(process::set_dumpable(false)?)
     }
 
     fn fork_into_pid_namespace(&mut self) -> Done {

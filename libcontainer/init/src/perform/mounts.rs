@@ -32,7 +32,7 @@ impl Init {
             return self.keep(keep, tree);
         }
         let target = self.mount_point(target, Leaf::Dir, flags)?;
-        let tree = self.new_file_system(step, Some(&target))?;
+        let tree = self.new_or_hosts(step, &target)?;
         if flags & flag::COPY_UP != 0 {
             super::copy_up::copy(target.raw(), tree.raw())?;
         }
@@ -55,6 +55,24 @@ impl Init {
         count_changes(&tree, flags)?;
         self.propagate(&tree, propagation)?;
         self.keep(keep, tree)
+    }
+
+    /// A new file system; where this process has no right to one, the host's, read-only.
+    fn new_or_hosts(&mut self, step: &Step, target: &Fd) -> Done<Fd> {
+        let Step::Mount { attributes, otherwise, .. } = *step else {
+            return Err(Cause::Refused(Refusal::BadPlan));
+        };
+        let hosts = if otherwise == Slot::NONE { None } else { Some(self.take(otherwise)?) };
+        match (self.new_file_system(step, Some(target)), hosts) {
+            (Err(Cause::Call(failure)), Some(hosts)) if failure.is(Errno::EPERM) => {
+                self.detail.set(b"");
+                let set = attributes | mount::ATTR_RDONLY;
+                let propagation = mount::SLAVE;
+                apply(&hosts, &Change { set, clear: 0, propagation, recursive: true })?;
+                Ok(hosts)
+            }
+            (created, _) => created,
+        }
     }
 
     /// The mount, attached nowhere.

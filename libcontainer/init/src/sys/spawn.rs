@@ -1,4 +1,5 @@
-//! Starting the init program: clone3(2) with CLONE_VM and CLONE_VFORK, then execveat(2).
+//! Starting the init program, or one of the host's: clone3(2) with CLONE_VM and CLONE_VFORK, then
+//! execveat(2).
 //!
 //! The child shares the host program's memory until it executes, while the host's thread is
 //! suspended, so that starting takes the same few microseconds whatever the host's size. In the
@@ -12,6 +13,7 @@ use core::arch::naked_asm;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 
+use super::path::AT_FDCWD;
 use super::raw::{self, Errno, Failure, Nr, Result, address};
 use super::{Fd, caps, file, process, signal};
 
@@ -21,12 +23,28 @@ pub const PLAN: i32 = 3;
 pub const SOCKET: i32 = 4;
 /// Standard streams, plan and socket.
 const HANDED_OVER: usize = 5;
+/// The most arguments of a program: newuidmap(1) has its name, a pid, and three numbers for each of
+/// the 340 ranges that the kernel takes.
+const ARGUMENTS: usize = 1024;
 
-/// What to start init with.
+/// What to execute.
 #[derive(Debug, Clone, Copy)]
-pub struct Spawn {
-    /// The program: a sealed memfd or another executable file.
-    pub program: i32,
+pub enum Program<'a> {
+    /// An open file: a sealed memfd, or one without a name.
+    Open(i32),
+    /// A path of the host.
+    At(&'a CStr),
+}
+
+/// What to start a program with. Its environment is empty.
+#[derive(Debug, Clone, Copy)]
+pub struct Spawn<'a> {
+    /// The program.
+    pub program: Program<'a>,
+    /// Its arguments, with its name as the first.
+    pub arguments: &'a [&'a CStr],
+    /// The signals that are blocked when it begins, bit n - 1 for signal n.
+    pub blocked: u64,
     /// Namespaces to create: `CLONE_NEW*` of clone(2), without the time namespace.
     pub namespaces: u32,
     /// A cgroup v2 directory to be born in.
@@ -34,11 +52,11 @@ pub struct Spawn {
     /// Raise all permitted capabilities into the ambient set first: otherwise a process whose user
     /// id is not mapped to root (a new user namespace, or no root at all) loses them at exec.
     pub keep_capabilities: bool,
-    /// What becomes 0, 1, 2, [`PLAN`] and [`SOCKET`] in init.
+    /// What becomes 0, 1, 2, [`PLAN`] and [`SOCKET`] in it; nothing from a negative number on.
     pub descriptors: [i32; HANDED_OVER],
 }
 
-/// The init that was started.
+/// The process that was started.
 #[derive(Debug)]
 pub struct Spawned {
     /// Its pid in this process's PID namespace.
@@ -48,8 +66,10 @@ pub struct Spawned {
 }
 
 /// What parent and child share; the child writes `failure` before it gives up.
-struct Shared {
-    spawn: Spawn,
+struct Shared<'a> {
+    spawn: Spawn<'a>,
+    /// The addresses of the arguments, and 0.
+    argv: [usize; ARGUMENTS + 1],
     failure: Option<Failure>,
 }
 
@@ -73,16 +93,19 @@ struct CloneArgs {
 #[repr(C, align(16))]
 struct Stack(MaybeUninit<[u8; 16 * 1024]>);
 
-/// Starts init and returns once it executes.
+/// Starts the program and returns once it executes.
 ///
 /// The call that failed is named in the error: clone3 (the namespaces), prctl or capset (ambient
 /// capabilities), dup3, close_range or execveat (the program).
-pub fn spawn(spawn: &Spawn) -> Result<Spawned> {
+pub fn spawn(spawn: &Spawn<'_>) -> Result<Spawned> {
     let mut spawn = *spawn;
     // Sources are moved out of the way of the targets 0..=4, or one dup3 would replace the source
     // of a later one.
     let moved = spawn.descriptors.map(|fd| {
-        (fd < HANDED_OVER as i32).then(|| file::duplicate(fd, HANDED_OVER as i32)).transpose()
+        (0..HANDED_OVER as i32)
+            .contains(&fd)
+            .then(|| file::duplicate(fd, HANDED_OVER as i32))
+            .transpose()
     });
     for (moved, source) in moved.iter().zip(&mut spawn.descriptors) {
         match moved {
@@ -91,10 +114,14 @@ pub fn spawn(spawn: &Spawn) -> Result<Spawned> {
             Err(failure) => return Err(*failure),
         }
     }
-    let least = HANDED_OVER as i32;
-    let program = (spawn.program < least).then(|| file::duplicate(spawn.program, least));
-    if let Some(program) = program.as_ref() {
-        spawn.program = program.as_ref().map_err(|failure| *failure)?.raw();
+    let moved = match spawn.program {
+        Program::Open(fd) if fd < HANDED_OVER as i32 => {
+            Some(file::duplicate(fd, HANDED_OVER as i32)?)
+        }
+        _ => None,
+    };
+    if let Some(program) = &moved {
+        spawn.program = Program::Open(program.raw());
     }
     let blocked = signal::set_mask(u64::MAX)?;
     let result = clone_and_exec(spawn);
@@ -102,7 +129,7 @@ pub fn spawn(spawn: &Spawn) -> Result<Spawned> {
     result
 }
 
-fn clone_and_exec(spawn: Spawn) -> Result<Spawned> {
+fn clone_and_exec(spawn: Spawn<'_>) -> Result<Spawned> {
     const CLONE_VM: u64 = 0x100;
     const CLONE_PIDFD: u64 = 0x1000;
     const CLONE_VFORK: u64 = 0x4000;
@@ -111,7 +138,13 @@ fn clone_and_exec(spawn: Spawn) -> Result<Spawned> {
     const SIGCHLD: u64 = 17;
     let mut stack = Stack(MaybeUninit::uninit());
     let mut pidfd: i32 = -1;
-    let mut shared = Shared { spawn, failure: None };
+    let mut shared = Shared { spawn, argv: [0; ARGUMENTS + 1], failure: None };
+    if spawn.arguments.len() > ARGUMENTS {
+        return Err(Failure { call: Nr::Execveat, errno: Errno::E2BIG });
+    }
+    for (place, argument) in shared.argv.iter_mut().zip(spawn.arguments) {
+        *place = address(argument.as_ptr());
+    }
     let into = if spawn.cgroup.is_some() { CLONE_INTO_CGROUP } else { 0 };
     let args = CloneArgs {
         flags: CLONE_VM
@@ -151,24 +184,26 @@ fn clone_and_exec(spawn: Spawn) -> Result<Spawned> {
 }
 
 /// The child: it shares the host's memory and has no thread pointer.
-extern "C" fn child(shared: *mut Shared) -> ! {
+extern "C" fn child(shared: *mut Shared<'_>) -> ! {
     // SAFETY: the parent is suspended and its frame with `shared` is alive.
     let shared = unsafe { &mut *shared };
-    shared.failure = Some(become_init(&shared.spawn));
+    shared.failure = Some(execute(&shared.spawn, &shared.argv));
     process::exit(127)
 }
 
-fn become_init(spawn: &Spawn) -> Failure {
+fn execute(spawn: &Spawn<'_>, argv: &[usize; ARGUMENTS + 1]) -> Failure {
+    const AT_EMPTY_PATH: usize = 0x1000;
     let prepared = prepare(spawn);
     if let Err(failure) = prepared {
         return failure;
     }
-    let name: &CStr = c"keel-init";
-    let argv = [address(name.as_ptr()), 0];
+    let (dir, path, flags) = match spawn.program {
+        Program::Open(fd) => (fd, c"", AT_EMPTY_PATH),
+        Program::At(path) => (AT_FDCWD, path, 0),
+    };
     let env = [0usize];
-    let (empty, at_empty_path) = (address(c"".as_ptr()), 0x1000);
     let (argv, env) = (address(argv.as_ptr()), address(env.as_ptr()));
-    let args = [spawn.program as usize, empty, argv, env, at_empty_path, 0];
+    let args = [dir as usize, address(path.as_ptr()), argv, env, flags, 0];
     let mut tries = 0;
     loop {
         // SAFETY: see the module `sys`; both lists end with 0.
@@ -182,18 +217,22 @@ fn become_init(spawn: &Spawn) -> Failure {
     }
 }
 
-fn prepare(spawn: &Spawn) -> Result<()> {
+fn prepare(spawn: &Spawn<'_>) -> Result<()> {
     if spawn.keep_capabilities {
         let sets = caps::get()?;
         caps::set(&caps::Sets { inheritable: sets.permitted, ..sets })?;
         caps::raise_ambient(sets.permitted)?;
     }
-    for (target, source) in spawn.descriptors.iter().enumerate() {
-        file::duplicate_to(*source, target as i32, false)?;
+    let mut free = 0;
+    for source in spawn.descriptors.iter().take_while(|source| **source >= 0) {
+        file::duplicate_to(*source, free, false)?;
+        free += 1;
     }
+    // No handler of the host is left to run in its memory.
+    signal::set_mask(spawn.blocked)?;
     // Marked, not closed: a close can block (a network file system's flush) while the host's
     // thread waits; at exec the host is released first.
-    file::close_from_at_exec(HANDED_OVER as u32)
+    file::close_from_at_exec(free as u32)
 }
 
 /// clone3(2) whose child continues in `child(shared)` on its own stack.
@@ -201,8 +240,8 @@ fn prepare(spawn: &Spawn) -> Result<()> {
 unsafe extern "C" fn clone3(
     args: *const CloneArgs,
     size: usize,
-    child: extern "C" fn(*mut Shared) -> !,
-    shared: *mut Shared,
+    child: extern "C" fn(*mut Shared<'_>) -> !,
+    shared: *mut Shared<'_>,
 ) -> isize {
     #[cfg(target_arch = "x86_64")]
     naked_asm!(
