@@ -44,10 +44,12 @@ test: toolchain
 release: toolchain
 	@set -eu; \
 	export RUSTFLAGS="-C relocation-model=static"; \
+	tables="-C link-arg=-Wl,--no-eh-frame-hdr,-T,$(CURDIR)/runtime-cli/no-unwind-tables.ld"; \
 	export KEEL_COMMIT="$${KEEL_COMMIT:-$$(git rev-parse HEAD 2>/dev/null || echo unknown)}"; \
 	if rustup target list --installed 2>/dev/null | grep -qx $(TARGET) || \
 	   rustup target add $(TARGET) 2>/dev/null; then \
-		$(CARGO) build --release -p runtime-cli --target $(TARGET); \
+		RUSTFLAGS="$$RUSTFLAGS $$tables" \
+			$(CARGO) build --release -p runtime-cli --target $(TARGET); \
 	else \
 		echo "no musl target for this toolchain: making a static glibc build, which starts slower" >&2; \
 		gnu=$$(uname -m)-unknown-linux-gnu; \
