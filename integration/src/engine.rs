@@ -43,12 +43,9 @@ pub fn scene(needs: &[Need]) -> Option<Scene> {
 /// import` take.
 pub fn image(scene: &Scene) -> PathBuf {
     let dir = scene.directory("image");
-    let call = |program: &str, args: &[&str]| {
-        scene.call(program).cwd(&dir).env("HOME", scene.dir()).args(args).run().ok();
-    };
-    call("umoci", &["init", "--layout", "oci"]);
-    call("umoci", &["new", "--image", "oci:busybox"]);
-    call("umoci", &["unpack", "--image", "oci:busybox", "bundle"]);
+    image_call(scene, "umoci", &["init", "--layout", "oci"]);
+    image_call(scene, "umoci", &["new", "--image", "oci:busybox"]);
+    image_call(scene, "umoci", &["unpack", "--image", "oci:busybox", "bundle"]);
     let rootfs = dir.join("bundle/rootfs");
     for part in ["bin", "etc", "proc", "sys", "dev", "tmp", "root"] {
         fs::create_dir_all(rootfs.join(part)).expect("mkdir");
@@ -59,16 +56,32 @@ pub fn image(scene: &Scene) -> PathBuf {
     }
     crate::bundle::write(&rootfs.join("etc/passwd"), b"root:x:0:0:root:/root:/bin/sh\n");
     crate::bundle::write(&rootfs.join("etc/group"), b"root:x:0:\n");
-    call("umoci", &["repack", "--image", "oci:busybox", "bundle"]);
-    let path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
-    call(
-        "umoci",
-        &["config", "--image", "oci:busybox", "--config.cmd", "sh", "--config.env", path],
-    );
-    let archive = dir.join("image.tar");
-    let target = format!("docker-archive:{}:localtest/busybox:latest", archive.display());
-    call("skopeo", &["--tmpdir", ".", "copy", "--quiet", "oci:oci:busybox", &target]);
+    image_call(scene, "umoci", &["repack", "--image", "oci:busybox", "bundle"]);
+    let path = ["--config.env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"];
+    configured(scene, "busybox", &["sh"], &path)
+}
+
+/// Makes an archive with the same image under another name, which runs something else by itself.
+pub fn image_that_runs(scene: &Scene, name: &str, command: &[&str]) -> PathBuf {
+    configured(scene, name, command, &[])
+}
+
+fn configured(scene: &Scene, name: &str, command: &[&str], options: &[&str]) -> PathBuf {
+    let mut words = vec!["config", "--image", "oci:busybox", "--tag", name];
+    words.extend(command.iter().flat_map(|word| ["--config.cmd", word]));
+    words.extend(options);
+    image_call(scene, "umoci", &words);
+    let archive = scene.dir().join("image").join(format!("{name}.tar"));
+    let target = format!("docker-archive:{}:localtest/{name}:latest", archive.display());
+    let source = format!("oci:oci:{name}");
+    image_call(scene, "skopeo", &["--tmpdir", ".", "copy", "--quiet", &source, &target]);
     archive
+}
+
+/// A call of a program that makes images, in the directory where they are made.
+fn image_call(scene: &Scene, program: &str, args: &[&str]) {
+    let dir = scene.dir().join("image");
+    scene.call(program).cwd(dir).env("HOME", scene.dir()).args(args).run().ok();
 }
 
 /// A daemon that is up; it is ended when dropped.

@@ -65,7 +65,7 @@ impl<'a> Containerd<'a> {
 
     fn import(&self, snapshotter: &str) {
         let call = self.ctr(&["images", "import", "--snapshotter", snapshotter]);
-        call.arg(self.scene.dir().join("image/image.tar")).run().ok();
+        call.arg(self.scene.dir().join("image/busybox.tar")).run().ok();
     }
 
     fn ctr(&self, words: &[&str]) -> Invocation {
