@@ -33,7 +33,7 @@ pub struct Cri {
 }
 
 impl Cri {
-    /// Connects to a socket; to the same one also after the engine was started again.
+    /// Connects to a socket, with the first call.
     pub fn connect(socket: &Path) -> Self {
         let executor = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let executor = executor.expect("an executor");

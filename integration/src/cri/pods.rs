@@ -89,6 +89,7 @@ impl<'a> Pods<'a> {
     pub fn serve(&mut self) {
         let call = self.inside("containerd").arg("--config").arg(self.dir.join("config.toml"));
         self.daemon = Some(Daemon::start(call, &self.dir.join("socket")));
+        self.cri = Cri::connect(&self.dir.join("socket"));
     }
 
     /// Kills the daemon.
