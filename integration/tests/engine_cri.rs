@@ -260,8 +260,7 @@ fn namespaces_are_the_pods_the_containers_or_the_hosts() {
     for kind in ["ipc", "pid", "uts"] {
         assert_eq!(namespace(one, kind), namespace(host, kind), "{kind}");
     }
-    let pods_own = pod.containers();
-    assert_eq!(pods_own.len(), 2);
+    assert_eq!(pod.containers().len(), 2);
 }
 
 #[test]

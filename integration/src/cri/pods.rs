@@ -13,7 +13,7 @@ use super::messages::{
     ContainerConfig, ContainerMetadata, ContainerStatus, CreateContainer, ExecSync, ImageSpec,
     ImageStatus, LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
     LinuxSandboxSecurityContext, ListContainers, NamespaceOption, OneStatus, PodSandboxConfig,
-    PodSandboxMetadata, RemovePodSandbox, RunPodSandbox, StartContainer, StopPodSandbox,
+    PodSandboxMetadata, RemovePodSandbox, RunPodSandbox, StartContainer, Status, StopPodSandbox,
 };
 use super::{Cri, EXITED};
 use crate::bundle::write;
@@ -90,6 +90,7 @@ impl<'a> Pods<'a> {
         let call = self.inside("containerd").arg("--config").arg(self.dir.join("config.toml"));
         self.daemon = Some(Daemon::start(call, &self.dir.join("socket")));
         self.cri = Cri::connect(&self.dir.join("socket"));
+        until("the service", || self.cri.try_call(Status {}).is_ok());
     }
 
     /// Kills the daemon.
