@@ -163,6 +163,12 @@ impl Outcome {
         self
     }
 
+    /// Demands that stderr holds each of these texts.
+    #[track_caller]
+    pub fn says_all(self, texts: &[&str]) -> Self {
+        texts.iter().fold(self, |outcome, text| outcome.says(&[text]))
+    }
+
     /// Demands that stderr holds one of these texts. A log may have escaped the quotes.
     #[track_caller]
     pub fn says(self, texts: &[&str]) -> Self {

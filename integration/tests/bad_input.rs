@@ -132,6 +132,21 @@ fn namespaces_and_mappings_that_contradict_themselves_are_refused() {
             let b = b.namespace("user", None).set("/linux/uidMappings", map.clone());
             b.set("/linux/gidMappings", map)
         }),
+        ("mappings beyond the last id, of the container's user", |b| {
+            let map = json!([{ "containerID": 0, "hostID": u32::MAX - 5, "size": 10 }]);
+            let b = b.namespace("user", None).set("/linux/uidMappings", map.clone());
+            b.set("/linux/gidMappings", map).set("/process/user", json!({ "uid": 8, "gid": 8 }))
+        }),
+        ("more mappings than there can be", |b| {
+            let one = |i: u32| json!({ "containerID": i, "hostID": 100_000 + i, "size": 1 });
+            let map: serde_json::Value = (0..341).map(one).collect();
+            b.mapped(100_000).set("/linux/uidMappings", map)
+        }),
+        ("more mappings than the kernel reads", |b| {
+            let one = |i: u32| json!({ "containerID": i, "hostID": 100_000 + i, "size": 1 });
+            let map: serde_json::Value = (0..340).map(one).collect();
+            b.mapped(100_000).set("/linux/uidMappings", map)
+        }),
     ]);
 }
 

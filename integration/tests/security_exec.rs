@@ -130,13 +130,27 @@ fn a_user_namespaces_root_cannot_look_into_a_process_that_enters_it() {
 #[test]
 fn a_user_namespaces_root_cannot_look_into_a_container_that_is_made_in_it() {
     let Some(scene) = Scene::needing(&[Need::Program("bash"), Need::Keel]) else { return };
+    let first = with_user_namespace(scene.bundle());
+    look_into_a_container_made_in(&scene, first, &["user", "pid"]);
+}
+
+/// Init is in sight from its first moment on, and not only when it has entered a PID namespace.
+#[test]
+fn a_user_namespaces_root_cannot_look_into_init_when_it_sees_it_come() {
+    let Some(scene) = Scene::needing(&[Need::Program("bash"), Need::Keel]) else { return };
+    let first = with_user_namespace(scene.bundle()).without_namespace("pid");
+    let first = first.without_mount("/proc").bind("/proc", "/proc", &["rbind"]);
+    look_into_a_container_made_in(&scene, first, &["user"]);
+}
+
+/// Makes containers in namespaces of one whose root looks at all that comes in sight.
+fn look_into_a_container_made_in(scene: &Scene, first: Bundle, kinds: &[&str]) {
     let second = scene.bundle().args(["/bin/true"]);
-    let Some(first) = looking(&scene, with_user_namespace(scene.bundle()), &[&second]) else {
-        return;
-    };
+    let Some(first) = looking(scene, first, &[&second]) else { return };
     let looker = scene.start(&first);
     let path = |file: &str| format!("/proc/{}/ns/{file}", looker.pid());
-    let second = second.namespace("user", Some(&path("user"))).namespace("pid", Some(&path("pid")));
+    let join = |bundle: Bundle, kind: &&str| bundle.namespace(kind, Some(&path(kind)));
+    let second = kinds.iter().fold(second, join);
     look(&looker, &first);
     for _ in 0..100 {
         scene.output(&second);

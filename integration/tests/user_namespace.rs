@@ -241,7 +241,9 @@ fn what_a_new_user_namespace_has_no_power_over_is_refused() {
         ("mount", "mnt", "/linux/namespaces/"),
     ] {
         let bundle = modest(mapped(&scene)).namespace(kind, Some(&path(file)));
-        scene.refused(&bundle).says(&["a new user namespace", &format!("config.json {pointer}")]);
+        scene
+            .refused(&bundle)
+            .says_all(&["a new user namespace", &format!("config.json {pointer}")]);
         before.assert_same();
     }
     first.end();

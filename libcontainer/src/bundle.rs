@@ -104,16 +104,27 @@ impl Bundle {
     }
 }
 
-/// As many ids from 0 on as there are.
+/// As many ids from 0 on as there are, each id of the host once: the kernel takes none twice, and a
+/// user may stand in a list by its name and by its number.
 fn mappings(root: u32, ranges: &[(u32, u32)]) -> Vec<IdMapping> {
     let mut container_id = 0;
-    let mut mappings = Vec::new();
-    for &(host_id, size) in [(root, 1)].iter().chain(ranges) {
-        let size = size.min(u32::MAX - container_id);
-        mappings.push(IdMapping { container_id, host_id, size });
-        container_id += size;
+    let mut mappings: Vec<IdMapping> = Vec::new();
+    for &(first, count) in [(root, 1)].iter().chain(ranges) {
+        let (mut host_id, end) = (first, first.saturating_add(count));
+        while host_id < end && container_id < u32::MAX {
+            let taken = |m: &&IdMapping| m.host_id <= host_id && host_id - m.host_id < m.size;
+            if let Some(taken) = mappings.iter().find(taken) {
+                host_id = taken.host_id + taken.size;
+                continue;
+            }
+            let later = mappings.iter().map(|m| m.host_id).filter(|next| *next > host_id);
+            let next = later.min().unwrap_or(end).min(end);
+            let size = (next - host_id).min(u32::MAX - container_id);
+            mappings.push(IdMapping { container_id, host_id, size });
+            container_id += size;
+            host_id = next;
+        }
     }
-    mappings.retain(|mapping| mapping.size > 0);
     mappings
 }
 
@@ -123,4 +134,27 @@ fn absolute(dir: &Path) -> Result<PathBuf> {
             .kind_is(ErrorKind::Input)
             .path(dir)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mappings;
+
+    #[test]
+    fn each_id_of_a_user_is_mapped_once_however_it_was_given() {
+        let told = |ranges: &[(u32, u32)]| -> Vec<[u32; 3]> {
+            let mappings = mappings(1000, ranges);
+            mappings.iter().map(|m| [m.container_id, m.host_id, m.size]).collect()
+        };
+        let (root, first) = ([0, 1000, 1], [1, 5000, 10]);
+        assert_eq!(told(&[]), [root]);
+        assert_eq!(told(&[(5000, 10), (5000, 10), (5003, 2)]), [root, first]);
+        assert_eq!(told(&[(5000, 10), (5005, 10)]), [root, first, [11, 5010, 5]]);
+        assert_eq!(told(&[(5000, 10), (4990, 30)]), [root, first, [11, 4990, 10], [21, 5010, 10]]);
+        assert_eq!(told(&[(998, 5)]), [root, [1, 998, 2], [3, 1001, 2]]);
+        let most = u32::MAX;
+        assert_eq!(told(&[(most - 1, 9), (0, most)])[1], [1, most - 1, 1]);
+        let ids: u32 = mappings(1000, &[(0, most), (0, most)]).iter().map(|m| m.size).sum();
+        assert_eq!(ids, most);
+    }
 }

@@ -3,6 +3,7 @@
 //!
 //! A namespace tells its mappings through a process in it: init, which has just joined it.
 
+use super::mappings;
 use crate::config::JoinedMappings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::IdMapping;
@@ -18,8 +19,7 @@ pub(super) fn compare(pid: i32, expected: &JoinedMappings) -> Result<()> {
         let text = std::fs::read_to_string(&path)
             .map_err(|error| Error::io(format!("cannot read {path}"), &error))?;
         if !same(list, &parse(&text)) {
-            let there: Vec<_> = text.lines().map(|line| words(line).join(" ")).collect();
-            let there = there.join(", ");
+            let there = mappings::shown(&text);
             let message =
                 format!("the user namespace maps other {ids} ids than these: \"{there}\"");
             return Err(Error::new(ErrorKind::Config, message).pointer_is(pointer));
@@ -28,14 +28,11 @@ pub(super) fn compare(pid: i32, expected: &JoinedMappings) -> Result<()> {
     Ok(())
 }
 
-fn words(line: &str) -> Vec<&str> {
-    line.split_ascii_whitespace().collect()
-}
-
 /// Lines of three numbers, as the kernel shows mappings.
 fn parse(text: &str) -> Vec<IdMapping> {
     let line = |line: &str| {
-        let numbers: Vec<u32> = words(line).iter().filter_map(|word| word.parse().ok()).collect();
+        let numbers: Vec<u32> =
+            line.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
         let &[container_id, host_id, size] = numbers.as_slice() else { return None };
         Some(IdMapping { container_id, host_id, size })
     };

@@ -200,10 +200,21 @@ fn write_list(kind: &Kind, pid: i32, list: &[IdMapping]) -> Result<()> {
         let _ = writeln!(text, "{container_id} {host_id} {size}");
     }
     write_file(pid, kind.file, &text).map_err(|error| {
-        let shown = text.trim_end().replace('\n', ", ");
-        let message = format!("cannot write the id mapping \"{shown}\" to {}", kind.file);
+        let message = format!("cannot write the id mapping \"{}\" to {}", shown(&text), kind.file);
         Error::io(message, &error).pointer_is(kind.pointer)
     })
+}
+
+/// Mappings as the kernel shows them, on one line that can be read.
+pub(super) fn shown(text: &str) -> String {
+    const ENOUGH: usize = 8;
+    let line = |line: &str| line.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    let mut lines: Vec<String> = text.lines().take(ENOUGH).map(line).collect();
+    match text.lines().count() - lines.len() {
+        0 => {}
+        more => lines.push(format!("and {more} more")),
+    }
+    lines.join(", ")
 }
 
 /// One write: the kernel takes a mapping whole, and once.

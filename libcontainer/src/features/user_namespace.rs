@@ -10,6 +10,9 @@ use crate::spec::IdMapping;
 use crate::steps::Steps;
 use crate::task::Task;
 
+/// The most mappings that the kernel takes for a user namespace, user_namespaces(7).
+const MOST: usize = 340;
+
 /// `/linux/uidMappings` and `/linux/gidMappings`, of a user namespace.
 pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Option<Mappings> {
     let (uid, gid) = (&cx.linux.uid_mappings, &cx.linux.gid_mappings);
@@ -72,24 +75,38 @@ fn check_root(cx: &mut Context<'_>, pointer: &str, list: &[IdMapping]) {
     }
 }
 
-/// A list of mappings: some, and each a range of ids that there can be.
+/// A list of mappings: some, and each a range of ids that there can be, and that no other has.
 pub fn check_list(cx: &mut Context<'_>, pointer: &str, list: &[IdMapping]) {
     if list.is_empty() {
         cx.fault(pointer, "the list of mappings is missing");
+    }
+    if list.len() > MOST {
+        return cx.fault(pointer, format!("the kernel takes no more than {MOST} mappings"));
     }
     for (i, mapping) in list.iter().enumerate() {
         let ends = |first: u32| first.checked_add(mapping.size).is_some();
         if mapping.size == 0 || !ends(mapping.container_id) || !ends(mapping.host_id) {
             cx.fault(format!("{pointer}/{i}"), "the range of ids is empty or too long");
+        } else if list[..i].iter().any(|other| overlap(mapping, other)) {
+            cx.fault(format!("{pointer}/{i}"), "the range of ids overlaps another");
         }
     }
 }
 
-/// The host's id of an id inside, when it is mapped.
+/// Whether two mappings share an id, inside or outside: the kernel refuses both.
+fn overlap(one: &IdMapping, other: &IdMapping) -> bool {
+    let meet = |first: u32, second: u32| match second.checked_sub(first) {
+        Some(offset) => offset < one.size,
+        None => first - second < other.size,
+    };
+    meet(one.container_id, other.container_id) || meet(one.host_id, other.host_id)
+}
+
+/// The host's id of an id inside, when it is mapped. The list may have faults.
 pub fn host_id(list: &[IdMapping], inside: u32) -> Option<u32> {
     list.iter().find_map(|mapping| {
         let offset = inside.checked_sub(mapping.container_id)?;
-        (offset < mapping.size).then(|| mapping.host_id + offset)
+        (offset < mapping.size).then(|| mapping.host_id.checked_add(offset)).flatten()
     })
 }
 

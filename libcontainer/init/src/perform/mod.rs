@@ -270,6 +270,9 @@ impl Init {
             return Ok(namespace::join(fd.raw(), kind)?);
         }
         identity::drop_groups()?;
+        // Not one instant is it in there and can be looked into: the kernel leaves a process as it is
+        // when its user is the owner of the namespace.
+        process::set_dumpable(false)?;
         namespace::join(fd.raw(), kind)?;
         // With other credentials a process is as dumpable as the sysctl fs.suid_dumpable says.
         Ok(process::set_dumpable(false)?)
