@@ -38,6 +38,7 @@
 //! | `keyring` | (options) | SessionKeyring | keyctl(2) |
 
 pub mod affinity;
+pub mod annotations;
 pub mod capabilities;
 pub mod cgroup;
 pub mod cgroup_device_program;
@@ -177,6 +178,7 @@ pub fn check(
         warnings: Vec::new(),
     };
     check_version(&mut cx);
+    annotations::check(&mut cx);
     let namespaces = namespaces::check(&mut cx);
     let mappings = user_namespace::check(&mut cx, &namespaces);
     let (hostname, domainname) = hostname::check(&mut cx, &namespaces);
