@@ -3,7 +3,7 @@
 //! An annotation may be anything, and most are another program's. But one that runc or crun acts on is
 //! never passed over in silence: keel acts on it (each in its feature), refuses it, or warns.
 
-use super::Context;
+use super::{Context, seccomp};
 use crate::spec::annotations::{CLOCKS, CONTEXT_TYPE, HONOURED, KEEP_GROUPS};
 
 /// Annotations of crun that ask for what keel does not do, and why.
@@ -36,7 +36,7 @@ pub fn check(cx: &mut Context<'_>) {
             if let Some(fault) = fault(name, value) {
                 cx.fault(pointer(), fault);
             }
-        } else if !name.starts_with("run.oci.seccomp")
+        } else if !seccomp::ANNOTATIONS.contains(&name.as_str())
             && FOR_RUNTIMES.iter().any(|start| name.starts_with(start))
         {
             cx.warn(pointer(), "keel does not know this annotation, and does nothing for it");

@@ -34,7 +34,8 @@
 //! | `personality` | `/linux/personality` | Spawn | personality(2) |
 //! | `seccomp` | `/linux/seccomp` | Seccomp | seccomp(2) |
 //! | `landlock` | `/annotations/org.keel.landlock` | Landlock | landlock(7) |
-//! | `hooks` | `/hooks` | RunHook, StateDocument, Hook | execve(2) |
+//! | `hooks` | `/hooks` | RunHook, StateDocument, OpenHookStream, Hook | execve(2) |
+//! | `annotations` | `/annotations` | - | run.oci annotations, crun(1) |
 //! | `keyring` | (options) | SessionKeyring | keyctl(2) |
 
 pub mod affinity;

@@ -44,7 +44,10 @@ pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Vec<String> {
         }
         match text.lines().map(line).collect::<Option<Vec<_>>>() {
             Some(given) => lines.extend(given),
-            None => cx.fault(ANNOTATION, "this is not CLOCK SECONDS NANOSECONDS"),
+            None => {
+                cx.fault(ANNOTATION, "this is not CLOCK SECONDS NANOSECONDS");
+                return lines;
+            }
         }
     }
     if (pointer == ANNOTATION || !cx.linux.time_offsets.is_empty()) && !namespaces.creates(NEWTIME)
