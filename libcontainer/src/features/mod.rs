@@ -35,7 +35,7 @@
 //! | `seccomp` | `/linux/seccomp` | Seccomp | seccomp(2) |
 //! | `landlock` | `/annotations/org.keel.landlock` | Landlock | landlock(7) |
 //! | `hooks` | `/hooks` | RunHook, StateDocument, OpenHookStream, Hook | execve(2) |
-//! | `annotations` | `/annotations` | - | run.oci annotations, crun(1) |
+//! | `annotations` | `/annotations` | User, OpenHookStream, TimeOffsets | crun(1), "Extensions to OCI" |
 //! | `keyring` | (options) | SessionKeyring | keyctl(2) |
 
 pub mod affinity;
