@@ -2,7 +2,7 @@
 //!
 //! A test that holds for keel alone proves little: it could demand what no runtime does. So each
 //! test either passes with a control, or is skipped with a reason: what the machine has not, a
-//! difference that is recorded (`differences.rs`), or a command that only keel has. Prints those
+//! difference that is recorded (`differences.rs`), or what only keel does. Prints those
 //! reasons, the failures, and the numbers; fails if a test fails without a reason.
 #![forbid(unsafe_code)]
 
@@ -102,7 +102,7 @@ impl Results {
         let [different, keels] = [different.count(), keels.count()];
         println!(
             "\n{control}: {} tests: {} passed, {} failed, {different} differ for a reason, {keels} are \
-             about what only keel has, {} want what this machine has not",
+             about what only keel does, {} want what this machine has not",
             self.passed.len() + self.failed.len() + self.skipped.len(),
             self.passed.len(),
             self.failed.len(),
