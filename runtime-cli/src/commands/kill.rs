@@ -22,7 +22,7 @@ pub(crate) static COMMAND: Command = Command {
         Operand {
             name: "SIGNAL",
             required: false,
-            help: "its name or number: KILL, SIGKILL, 9, RTMIN+1 (default: the stop signal of the image by annotation, or TERM)",
+            help: "its name or number: KILL, SIGKILL, 9, RTMIN+1 (default: the stop signal of the image, or TERM)",
         },
     ],
     rest: None,
