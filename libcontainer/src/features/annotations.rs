@@ -13,10 +13,13 @@ pub const REFUSED: [(&str, &str); 4] = [
         "run.oci.systemd.subgroup",
         "keel puts the container into the scope itself, with no cgroup below it",
     ),
-    ("run.oci.delegate-cgroup", "keel makes no cgroup below the container's: the container may"),
+    (
+        "run.oci.delegate-cgroup",
+        "keel makes no cgroup below the container's, only the container itself can",
+    ),
     (
         "run.oci.systemd.force_cgroup_v1",
-        "keel mounts no cgroup v1 over a mount: give it among the mounts",
+        "keel mounts no hierarchy of cgroup v1 in place of another mount",
     ),
 ];
 
