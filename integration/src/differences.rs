@@ -8,6 +8,23 @@ use crate::runtime::Kind;
 /// Runtime, test, reason.
 #[rustfmt::skip]
 const TABLE: &[(Kind, &str, &str)] = &[
+    (Kind::Runc, "annotations::a_socket_gets_the_pidfd_of_the_first_process", "it does not know the annotation"),
+    (Kind::Runc, "annotations::clocks_are_ahead_by_what_an_annotation_says", "it does not know the annotation"),
+    (Kind::Crun, "annotations::clocks_are_ahead_by_what_an_annotation_says", "crun knows offsets from 1.8.4 on"),
+    (Kind::Runc, "annotations::the_callers_groups_stay_if_they_are_to_be_kept_and_else_do_not", "it does not know the annotation"),
+    (Kind::Crun, "annotations::the_callers_groups_stay_if_they_are_to_be_kept_and_else_do_not", "a further process gets no additional groups"),
+    (Kind::Runc, "annotations::what_hooks_print_is_appended_to_files", "it does not know the annotation"),
+    (Kind::Crun, "bad_input::values_that_the_kernel_would_refuse_are_refused", "it takes a device of an unknown kind"),
+    (Kind::Crun, "cgroups::a_limit_of_processes_is_what_the_configuration_says_and_holds", "it gives the kernel a limit below 0, which stands for none"),
+    (Kind::Runc, "cgroups::pages_of_a_size_are_limited", "it looks for huge pages in cgroup v1 alone where there are both"),
+    (Kind::Crun, "devices::rules_with_wildcards_allow_what_they_match", "on cgroup v1 it cannot write a rule that names a type and no numbers"),
+    (Kind::Crun, "exec::a_process_starts_on_the_cpus_that_the_configuration_says", "crun 1.8 does not know them"),
+    (Kind::Crun, "hooks::a_failing_poststop_hook_is_told_and_the_container_is_deleted_all_the_same", "it dies when a hook does not read its input"),
+    (Kind::Crun, "hooks::a_failing_start_container_hook_stops_the_container", "its start does not wait for the hook"),
+    (Kind::Crun, "hooks::the_hooks_run_in_the_order_of_the_specification", "it dies when a hook does not read its input"),
+    (Kind::Crun, "rootfs::read_only_paths_cannot_be_written_and_keep_their_other_options", "crun 1.8 takes the other options away"),
+    (Kind::Crun, "seccomp::the_filter_is_there_in_every_combination_of_user_privileges_and_capabilities", "a further process has no no_new_privs"),
+    (Kind::Crun, "update::a_weight_for_block_devices_is_changed", "it knows only blkio.weight, which many kernels do not have"),
     (Kind::Runc, "cgroups::a_mount_of_cgroups_changes_no_option_of_the_hosts", "its mount of cgroup v2 takes nsdelegate away"),
     (Kind::Crun, "cgroups::a_mount_of_cgroups_changes_no_option_of_the_hosts", "its mount of cgroup v2 takes nsdelegate away"),
     (Kind::Crun, "cgroups::a_cgroup_that_holds_a_process_is_refused_and_the_process_lives_on", "it shares a cgroup that is in use"),

@@ -28,7 +28,7 @@ pub enum Need {
     Systemd,
     /// Landlock, enabled in the kernel.
     Landlock,
-    /// A command that no other runtime has.
+    /// Something that no other runtime does, such as a command of keel's own.
     Keel,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for Need {
             Self::CgroupV1 => write!(f, "no cgroup v1 hierarchy here"),
             Self::Systemd => write!(f, "systemd is not the first process here"),
             Self::Landlock => write!(f, "no Landlock in this kernel"),
-            Self::Keel => write!(f, "only keel has this command"),
+            Self::Keel => write!(f, "only keel does this"),
         }
     }
 }

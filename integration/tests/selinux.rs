@@ -102,6 +102,19 @@ fn new_file_systems_have_the_label_of_mounts_each_in_its_way() {
 }
 
 #[test]
+fn the_label_of_mounts_may_be_another_parameter() {
+    let Some(scene) = Scene::needing(&NEEDS) else { return };
+    for kind in ["context", "rootcontext"] {
+        let bundle = with_host_programs(&scene).mount("tmpfs", "tmpfs", "/new", &[]);
+        let bundle = bundle.set("/annotations/run.oci.mount_context_type", kind);
+        let said = scene
+            .output(&bundle.sh("/usr/bin/stat -c %C /new; grep ' /new ' /proc/self/mountinfo"));
+        assert!(said.starts_with(&format!("{MOUNTS}\n")), "{said}");
+        assert_eq!(said.contains(",rootcontext="), kind == "rootcontext", "{said}");
+    }
+}
+
+#[test]
 fn message_queues_can_be_read_only_and_have_their_label() {
     let Some(scene) = Scene::needing(&NEEDS) else { return };
     let bundle = with_host_programs(&scene).without_mount("/dev/mqueue");

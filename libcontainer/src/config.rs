@@ -10,6 +10,7 @@ use libcontainer_init::sys::limit::Limit;
 use libcontainer_init::sys::scheduler::Attributes as Scheduling;
 
 use crate::spec;
+use crate::spec::annotations::{CONTEXT_TYPE, KEEP_GROUPS};
 use crate::task::cgroup::CgroupPlan;
 use crate::task::resctrl::SchemaLine;
 
@@ -77,9 +78,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether the caller's supplementary groups stay, by annotation.
+    pub fn keeps_groups(&self) -> bool {
+        self.annotations.get(KEEP_GROUPS).is_some_and(|value| value != "0")
+    }
+
     /// The label of mounts as a parameter of a new file system.
     pub fn mount_context(&self) -> Option<String> {
-        self.mount_label.as_ref().map(|label| format!("context={label}"))
+        let kind = self.annotations.get(CONTEXT_TYPE).map_or("context", String::as_str);
+        self.mount_label.as_ref().map(|label| format!("{kind}={label}"))
     }
 }
 

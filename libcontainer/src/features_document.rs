@@ -6,9 +6,11 @@
 
 use crate::container::OCI_VERSION;
 use crate::features::{
-    capabilities, hooks, landlock, memory_policy, mount_options, namespaces, seccomp, systemd,
+    annotations, capabilities, hooks, landlock, memory_policy, mount_options, namespaces, seccomp,
+    systemd,
 };
 use crate::seccomp::{ACTIONS, ARCHITECTURES, FLAGS, OPERATORS};
+use crate::spec::annotations::HONOURED;
 use crate::spec::{
     CgroupFeatures, Enabled, Features, Hooks, IntelRdtFeatures, LinuxFeatures,
     MemoryPolicyFeatures, MountExtensions, SeccompFeatures,
@@ -67,7 +69,9 @@ fn linux() -> LinuxFeatures {
 /// Annotations of a configuration that change what is done: a prefix ends with a dot.
 fn annotations() -> impl Iterator<Item = String> {
     let others = [landlock::ANNOTATION, systemd::ANNOTATION];
-    seccomp::ANNOTATIONS.into_iter().chain(others).map(str::to_owned)
+    let refused = annotations::REFUSED.into_iter().map(|(name, _)| name);
+    let names = seccomp::ANNOTATIONS.into_iter().chain(HONOURED).chain(refused).chain(others);
+    names.map(str::to_owned)
 }
 
 fn texts(names: impl IntoIterator<Item = &'static str>) -> Vec<String> {

@@ -62,8 +62,8 @@ pub struct Attachments {
     pub preserved: Vec<OwnedFd>,
     /// A file to write the pid to, as decimal digits without a newline.
     pub pid_file: Option<PathBuf>,
-    /// A Unix stream socket that gets the pidfd of the process.
-    pub pidfd_socket: Option<PathBuf>,
+    /// Unix stream sockets that each get the pidfd of the process.
+    pub pidfd_sockets: Vec<PathBuf>,
     /// Programs that map ids for an ordinary user.
     pub id_mappers: IdMappers,
 }

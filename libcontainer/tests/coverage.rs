@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use libcontainer::spec::Spec;
-use libcontainer::{Bundle, Options, Plan};
+use libcontainer::{Bundle, Host, Options, Plan};
 use serde_json::{Value, json};
 
 #[path = "coverage/examples.rs"]
@@ -24,6 +24,9 @@ fn read(path: &str) -> String {
     fs::read_to_string(file(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// What the section about annotations begins with.
+const ANNOTATIONS: &str = "\n## Annotations\n";
+
 /// A line of the table.
 #[derive(Debug)]
 struct Row {
@@ -35,7 +38,8 @@ struct Row {
 
 fn rows() -> Vec<Row> {
     let text = read("COVERAGE.md");
-    let lines = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    let (properties, _) = text.split_once(ANNOTATIONS).unwrap();
+    let lines = properties.lines().filter_map(|line| line.strip_prefix("| `"));
     let rows: Vec<Row> = lines
         .map(|line| {
             let cells: Vec<&str> = line.trim_end_matches(" |").split(" | ").collect();
@@ -106,13 +110,63 @@ fn features_and_tests_that_are_named_exist() {
                 || fs::metadata(file(&format!("src/features/{feature}.rs"))).is_ok();
             assert!(known, "{row:?}");
         }
-        let Some((name, function)) = row.test.split_once("::") else {
-            assert_eq!(row.test, "ignored", "{row:?}");
-            continue;
-        };
-        let text = read(&format!("../integration/tests/{name}.rs"));
-        assert!(text.contains(&format!("#[test]\nfn {function}()")), "{row:?}");
+        if row.test != "ignored" {
+            assert_is_test(&row.test);
+        }
     }
+}
+
+#[track_caller]
+fn assert_is_test(test: &str) {
+    let (name, function) = test.split_once("::").unwrap_or_else(|| panic!("{test}"));
+    let text = read(&format!("../integration/tests/{name}.rs"));
+    let cfg = "#[cfg(target_arch = \"x86_64\")]\n";
+    let is_test = |cfg: &str| text.contains(&format!("#[test]\n{cfg}fn {function}()"));
+    assert!(is_test("") || is_test(cfg), "{test}");
+}
+
+/// The rows about annotations: names, what becomes of them, test.
+fn annotations() -> Vec<(Vec<String>, String, String)> {
+    let text = read("COVERAGE.md");
+    let (_, section) = text.split_once(ANNOTATIONS).unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")).map(|line| {
+        let cells: Vec<&str> = line.trim_end_matches(" |").split(" | ").collect();
+        let [names, fate, _, test, runc, crun, youki] = cells[..] else { panic!("{line}") };
+        assert!([runc, crun, youki].iter().all(|cell| ["y", "p", "n"].contains(cell)), "{line}");
+        let names = expanded(names.trim_end_matches('`'));
+        (names, fate.to_owned(), test.trim_matches('`').to_owned())
+    });
+    rows.collect()
+}
+
+/// What the table says becomes of an annotation is so; that those which are applied are looked at,
+/// `features.rs` tests of the document.
+#[test]
+fn every_annotation_has_a_row_and_what_it_says_becomes_of_it() {
+    let document = libcontainer::features_document();
+    let mut unsafe_ones: BTreeSet<String> =
+        document.potentially_unsafe_config_annotations.into_iter().collect();
+    for (names, fate, test) in annotations() {
+        assert_is_test(&test);
+        for name in names {
+            let listed = unsafe_ones.remove(name.trim_end_matches('*'));
+            assert_eq!(listed, ["applied", "refused"].contains(&fate.as_str()), "{name}: {fate}");
+            let mut config = examples::minimal();
+            config["annotations"] = json!({ name.replace('*', "Moon"): "moon" });
+            let spec: Spec = serde_json::from_value(config).unwrap();
+            let (bundle, id) = (Bundle::from_spec("/", spec).unwrap(), "noted".parse().unwrap());
+            let plan = Plan::create(&bundle, &id, &Options::default(), &Host::example());
+            let warned = plan.as_ref().is_ok_and(|plan| !plan.warnings().is_empty());
+            match fate.as_str() {
+                "applied" => {}
+                "refused" => assert!(plan.is_err(), "{name}"),
+                "warning" => assert!(warned, "{name}"),
+                "passed on" => assert!(plan.is_ok() && !warned, "{name}"),
+                other => panic!("{name}: {other}"),
+            }
+        }
+    }
+    assert_eq!(unsafe_ones, BTreeSet::new(), "annotations without a row");
 }
 
 /// The steps of a plan: pointer and kind.

@@ -227,7 +227,7 @@ fn what_is_called_disabled_is_refused_and_what_is_enabled_is_not() {
 #[test]
 fn every_annotation_that_is_announced_is_looked_at_and_no_other() {
     let named = features_document().potentially_unsafe_config_annotations;
-    assert_eq!(named.len(), 6);
+    assert_eq!(named.len(), 16);
     let profile = json!({
         "defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [{ "names": ["nothing_such"], "action": "SCMP_ACT_LOG" }],

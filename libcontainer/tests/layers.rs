@@ -59,7 +59,9 @@ const ARROWS: [(&str, &[&str]); 20] = [
 
 /// Features do not call each other, unless they are files of one feature: of one row of the table
 /// in `features/mod.rs`. These share a helper besides.
-const NEIGHBOURS: [(&str, &[&str]); 11] = [
+const NEIGHBOURS: [(&str, &[&str]); 12] = [
+    // What another acts on is known.
+    ("annotations", &["seccomp"]),
     // A descriptor of the caller may serve one.
     ("mounts", &["descriptors"]),
     // Paths are relative to the bundle, and kinds of namespaces have the same names, everywhere.

@@ -325,6 +325,12 @@ fn process_cases() -> Vec<Case> {
             case.spec.process.as_mut().unwrap().apparmor_profile = Some("strict".into());
             case.host.security.confined = true;
         }),
+        Case::new("annotations-of-crun", annotations_of_crun),
+        Case::new("annotations-that-are-refused", |case| {
+            for name in ["handler", "keep_original_groups", "hooks.stdout", "moon"] {
+                case.spec.annotations.insert(format!("run.oci.{name}"), "moon".into());
+            }
+        }),
         Case::new("labels-without-modules", |case| {
             label_everything(case);
             case.spec.process.as_mut().unwrap().apparmor_profile = Some("strict".into());
@@ -353,6 +359,23 @@ fn landlock(case: &mut Case) {
     case.spec.hooks.get_or_insert_default().start_container = hook("/hooks/start-container");
     case.spec.linux.as_mut().unwrap().seccomp =
         Some(Seccomp { default_action: "SCMP_ACT_ALLOW".into(), ..Seccomp::default() });
+}
+
+/// Annotations that change the plan, with hooks inside.
+fn annotations_of_crun(case: &mut Case) {
+    label_everything(case);
+    create(case, "time");
+    for (name, value) in [
+        ("keep_original_groups", "1"),
+        ("hooks.stderr", "/var/log/hooks"),
+        ("timens_offset", "7 60 0"),
+        ("mount_context_type", "rootcontext"),
+    ] {
+        case.spec.annotations.insert(format!("run.oci.{name}"), value.into());
+    }
+    let hooks = case.spec.hooks.get_or_insert_default();
+    hooks.create_container = hook("/hooks/create-container");
+    hooks.start_container = hook("/hooks/start-container");
 }
 
 /// A configuration with the labels of SELinux that engines give.

@@ -90,8 +90,9 @@ steps! {
     /// Tells the runtime that all steps before this one are done.
     Arrive {}
     /// setns(2) into the namespace behind a descriptor, which must be of this kind. The caller's
-    /// groups stay outside of a user namespace, if they can be dropped: it may forbid that later.
-    JoinNamespace { namespace: Slot, kind: u32 }
+    /// groups stay outside of a user namespace, if they can be dropped and are not to be kept: it may
+    /// forbid that later.
+    JoinNamespace { namespace: Slot, kind: u32, keep_groups: bool }
     /// unshare(2): new namespaces, made now because they must belong to the joined user namespace,
     /// or because the cgroup they root in was entered only now.
     Unshare { namespaces: u32 }
@@ -239,8 +240,8 @@ steps! {
     /// Gives the standard streams, if pipes or files, to the container's user.
     StdioOwner { uid: u32 }
     /// Runs a hook in the container's namespaces; `state` holds the state document, a zero timeout
-    /// (seconds) is none.
-    Hook { path: Str, args: List, env: List, timeout: u32, state: Slot }
+    /// (seconds) is none. What it prints goes to `stdout` and `stderr`, or else into its failure.
+    Hook { path: Str, args: List, env: List, timeout: u32, state: Slot, stdout: Slot, stderr: Slot }
     /// Enters cgroups: writes 0 to each `tasks` file, which takes no lock as the writing process is
     /// single-threaded and moves itself.
     EnterCgroups { first: Slot, count: u32 }
@@ -258,8 +259,9 @@ steps! {
     /// Drops all but these capabilities from the bounding set.
     BoundingSet { keep: u64 }
     /// Switches groups, group and user, keeping permitted capabilities. With `deniable` the user
-    /// namespace may forbid setgroups(2): then groups stay as they are if there are none to set.
-    User { uid: u32, gid: u32, groups: Numbers, deniable: bool }
+    /// namespace may forbid setgroups(2): then groups stay as they are if there are none to set. With
+    /// `keep` they stay in any case.
+    User { uid: u32, gid: u32, groups: Numbers, deniable: bool, keep: bool }
     /// The four remaining capability sets.
     Capabilities { effective: u64, permitted: u64, inheritable: u64, ambient: u64 }
     /// PR_SET_NO_NEW_PRIVS.

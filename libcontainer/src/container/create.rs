@@ -19,6 +19,7 @@ use crate::id::ContainerId;
 use crate::options::{Attachments, Options};
 use crate::plan::Plan;
 use crate::resctrl::Made;
+use crate::spec::annotations::PIDFD_RECEIVER;
 
 impl Store {
     /// Creates a container: everything is set up, and its program waits to be started.
@@ -30,7 +31,7 @@ impl Store {
         id: &ContainerId,
         bundle: &Bundle,
         options: &Options,
-        attach: Attachments,
+        mut attach: Attachments,
     ) -> Result<Container> {
         let mut timeline = Timeline::start();
         let host = Host::probe_as(options.rootless)?;
@@ -38,6 +39,7 @@ impl Store {
         let options = &with_keyring(id, options)?;
         let plan = Arc::new(Plan::create(bundle, id, options, &host)?);
         timeline.mark("compile", 0, "compile the plan");
+        attach.pidfd_sockets.extend(bundle.spec().annotations.get(PIDFD_RECEIVER).map(Into::into));
         let launch = Launch::new(Arc::clone(&plan), attach, timeline)?;
         let mut creation = Creation::new(self, id, bundle, options, launch);
         match walk(&mut creation, &plan.phases) {

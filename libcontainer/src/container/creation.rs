@@ -63,6 +63,9 @@ impl Actor for Creation<'_> {
             Task::StateDocument { status, inside, into } => {
                 self.state_document(status, *inside, *into)
             }
+            Task::OpenHookStream { path, into } => {
+                self.launch.fill(*into, hooks::stream(path)?.into())
+            }
             Task::RunHook { moment, hook } => self.run_hook(moment, hook),
             Task::Publish => self.publish(),
             other => perform::task(&mut self.launch, other),

@@ -1,15 +1,18 @@
 //! Hooks that run in the runtime's namespaces: the program, the state on its standard input, a time
 //! limit. What it prints is told when it fails.
 
+use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use libcontainer_init::sys::memfd::{self, Use};
 use libcontainer_init::sys::{file, pidfd};
 
 use crate::error::{Error, ErrorKind, Result, call};
+use crate::spec::annotations::HOOK_STREAMS;
 use crate::spec::{Hook, State};
 
 /// How much of a hook's output an error tells, in bytes.
@@ -40,7 +43,11 @@ pub(super) fn run(
 /// not read it is no reason to wait, or to fail.
 fn start(hook: &Hook, state: &State, output: &OwnedFd) -> std::result::Result<Child, String> {
     let document = document(state).map_err(|error| error.to_string())?;
-    let stream = || output.try_clone().map(Stdio::from).map_err(|error| error.to_string());
+    let streams = HOOK_STREAMS.map(|name| match state.annotations.get(name) {
+        Some(path) => stream(path.as_ref()).map(Stdio::from).map_err(|error| error.to_string()),
+        None => output.try_clone().map(Stdio::from).map_err(|error| error.to_string()),
+    });
+    let [stdout, stderr] = streams;
     let mut command = Command::new(&hook.path);
     if let Some((name, rest)) = hook.args.split_first() {
         command.arg0(name).args(rest);
@@ -50,8 +57,14 @@ fn start(hook: &Hook, state: &State, output: &OwnedFd) -> std::result::Result<Ch
         command.envs(hook.env.iter().filter_map(|setting| setting.split_once('=')));
     }
     command.process_group(0);
-    command.stdin(document).stdout(stream()?).stderr(stream()?);
+    command.stdin(document).stdout(stdout?).stderr(stderr?);
     command.spawn().map_err(|error| crate::error::io_text(&error))
+}
+
+/// The file to which hooks append what they print, by annotation.
+pub(super) fn stream(path: &Path) -> Result<File> {
+    let opened = File::options().append(true).create(true).open(path);
+    opened.map_err(|error| Error::io(format!("cannot open {} for hooks", path.display()), &error))
 }
 
 fn wait(

@@ -7,6 +7,7 @@ use libcontainer_init::sys::{Failure, pidfd};
 use super::status::Verb;
 use super::{Container, Signal, Status};
 use crate::error::{Error, ErrorKind, Result, call};
+use crate::spec::annotations::STOP_SIGNAL;
 
 impl Container {
     /// Sends a signal to the container's first process, or to all its processes.
@@ -33,6 +34,19 @@ impl Container {
             }
         }
         Ok(())
+    }
+
+    /// The signal that asks the container's program to end: what the annotation
+    /// `org.opencontainers.image.stopSignal` says, or SIGTERM.
+    ///
+    /// # Errors
+    /// The annotation names no signal.
+    pub fn stop_signal(&self) -> Result<Signal> {
+        let annotations = self.directory.read_config().map(|spec| spec.annotations);
+        match annotations.unwrap_or_default().get(STOP_SIGNAL).filter(|text| !text.is_empty()) {
+            Some(text) => text.parse(),
+            None => Ok(Signal::TERM),
+        }
     }
 
     /// Signals every process of the cgroup; whether there was any.

@@ -42,7 +42,7 @@ pub(super) struct Launch {
     pub(super) console_socket: Option<OwnedFd>,
     pub(super) console: Option<OwnedFd>,
     /// Where its pidfd goes.
-    pub(super) pidfd_socket: Option<OwnedFd>,
+    pub(super) pidfd_sockets: Vec<OwnedFd>,
     pub(super) timeline: Timeline,
 }
 
@@ -129,11 +129,12 @@ impl Launch {
         let kind = SockType::SeqPacket;
         let (ours, theirs) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC)
             .map_err(|errno| Error::system("cannot make a socket to init", errno))?;
-        let pidfd_socket = attach.pidfd_socket.as_deref();
-        let pidfd_socket =
-            pidfd_socket.map(|path| link::connect(path, SockType::Stream)).transpose()?;
+        let pidfd_sockets = attach.pidfd_sockets.iter();
+        let pidfd_sockets = pidfd_sockets
+            .map(|path| link::connect(path, SockType::Stream))
+            .collect::<Result<_>>()?;
         Ok(Self {
-            pidfd_socket,
+            pidfd_sockets,
             plan,
             attach,
             init: None,

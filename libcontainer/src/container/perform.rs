@@ -57,8 +57,8 @@ impl Launch {
     /// Tells who asked for it that the process is there: by the pid file and the pidfd socket.
     /// `role` is the word that runc has for how it came about.
     pub(super) fn announce(&self, role: &str) -> Result<()> {
-        if let (Some(socket), Some((_, pidfd))) = (&self.pidfd_socket, &self.init) {
-            pass::pass(socket, role, pidfd)?;
+        if let Some((_, pidfd)) = &self.init {
+            self.pidfd_sockets.iter().try_for_each(|socket| pass::pass(socket, role, pidfd))?;
         }
         match &self.attach.pid_file {
             Some(path) => super::write_pid_file(path, self.pid()?),

@@ -9,6 +9,7 @@ use libcontainer_init::wire::Slot;
 
 use super::Context;
 use crate::config::Config;
+use crate::spec::annotations::HOOK_STREAMS;
 use crate::spec::{Hook, Hooks};
 use crate::steps::Steps;
 use crate::task::Task;
@@ -77,8 +78,28 @@ fn of_moment<'a>(hooks: &'a Hooks, moment: &str) -> &'a [Hook] {
     moments(hooks).into_iter().find(|(name, _)| *name == moment).map_or(&[], |(_, list)| list)
 }
 
+/// The runtime opens the files that take what the hooks inside print.
+pub fn open(config: &Config, steps: &mut Steps) -> [Slot; 2] {
+    let hooks = &config.hooks;
+    let any = !(hooks.create_container.is_empty() && hooks.start_container.is_empty());
+    HOOK_STREAMS.map(|name| match config.annotations.get(name) {
+        Some(path) if any => {
+            let into = steps.slot(format!("the file {path}"));
+            let task = Task::OpenHookStream { path: path.into(), into };
+            steps.runtime(format!("/annotations/{name}"), task);
+            into
+        }
+        _ => Slot::NONE,
+    })
+}
+
 /// Init runs the hooks of a moment inside.
-pub fn inside(config: &Config, steps: &mut Steps, moment: &'static str, state: Slot) {
+pub fn inside(
+    config: &Config,
+    steps: &mut Steps,
+    moment: &'static str,
+    [state, stdout, stderr]: [Slot; 3],
+) {
     for (i, hook) in of_moment(&config.hooks, moment).iter().enumerate() {
         let pointer = format!("/hooks/{moment}/{i}");
         let path = steps.text(&format!("{pointer}/path"), &hook.path);
@@ -91,6 +112,7 @@ pub fn inside(config: &Config, steps: &mut Steps, moment: &'static str, state: S
         let env = if hook.env.is_empty() { &config.process.env } else { &hook.env };
         let env = steps.list(&pointer, env);
         let timeout = hook.timeout.map_or(0, |t| u32::try_from(t).unwrap_or(u32::MAX));
-        steps.init(pointer, Step::Hook { path, args, env, timeout, state });
+        let step = Step::Hook { path, args, env, timeout, state, stdout, stderr };
+        steps.init(pointer, step);
     }
 }

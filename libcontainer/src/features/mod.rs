@@ -34,10 +34,12 @@
 //! | `personality` | `/linux/personality` | Spawn | personality(2) |
 //! | `seccomp` | `/linux/seccomp` | Seccomp | seccomp(2) |
 //! | `landlock` | `/annotations/org.keel.landlock` | Landlock | landlock(7) |
-//! | `hooks` | `/hooks` | RunHook, StateDocument, Hook | execve(2) |
+//! | `hooks` | `/hooks` | RunHook, StateDocument, OpenHookStream, Hook | execve(2) |
+//! | `annotations` | `/annotations` | User, OpenHookStream, TimeOffsets | crun(1), "Extensions to OCI" |
 //! | `keyring` | (options) | SessionKeyring | keyctl(2) |
 
 pub mod affinity;
+pub mod annotations;
 pub mod capabilities;
 pub mod cgroup;
 pub mod cgroup_device_program;
@@ -177,6 +179,7 @@ pub fn check(
         warnings: Vec::new(),
     };
     check_version(&mut cx);
+    annotations::check(&mut cx);
     let namespaces = namespaces::check(&mut cx);
     let mappings = user_namespace::check(&mut cx, &namespaces);
     let (hostname, domainname) = hostname::check(&mut cx, &namespaces);

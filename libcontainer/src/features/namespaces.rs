@@ -197,7 +197,8 @@ pub fn join(
 ) {
     let now = |joined: &Joined| joined.kind != NEWPID || makes_user(&config.namespaces);
     for (joined, slot) in opened.iter().filter(|(joined, _)| now(joined)) {
-        let step = Step::JoinNamespace { namespace: *slot, kind: joined.kind };
+        let keep_groups = config.keeps_groups();
+        let step = Step::JoinNamespace { namespace: *slot, kind: joined.kind, keep_groups };
         steps.init(joined.pointer.clone(), step);
     }
     let by_init = made_by_init(&config.namespaces) & !NEWCGROUP & !late(config);
@@ -231,7 +232,7 @@ pub fn enter_pid(
     }
     let now = |joined: &Joined| joined.kind == NEWPID && !makes_user(&config.namespaces);
     for (joined, slot) in opened.iter().filter(|(joined, _)| now(joined)) {
-        let step = Step::JoinNamespace { namespace: *slot, kind: NEWPID };
+        let step = Step::JoinNamespace { namespace: *slot, kind: NEWPID, keep_groups: false };
         steps.init(joined.pointer.clone(), step);
     }
     steps.init("/linux/namespaces", Step::EnterPidNamespace {});

@@ -12,12 +12,13 @@ pub fn own_stdio(config: &Config, steps: &mut Steps) {
     steps.init("/process/user/uid", Step::StdioOwner { uid: config.process.uid });
 }
 
-/// Groups are always set, or the caller's would stay; an ordinary user's stay where the kernel lets
+/// Groups are set, or the caller's would stay, unless an annotation wants these; an ordinary user's stay where the kernel lets
 /// it have a user namespace only without setgroups(2).
 pub fn switch(config: &Config, host: &Host, steps: &mut Steps) {
     let process = &config.process;
     let groups = steps.numbers(&process.groups);
     let deniable = config.namespaces.has(NEWUSER) || host.user_namespace;
-    let step = Step::User { uid: process.uid, gid: process.gid, groups, deniable };
+    let keep = config.keeps_groups();
+    let step = Step::User { uid: process.uid, gid: process.gid, groups, deniable, keep };
     steps.init("/process/user", step);
 }

@@ -74,7 +74,7 @@ impl Walk {
                 return Err(format!("slot {} is empty", slot.0));
             }
         }
-        if let Some(slot) = looked_at(step).filter(|slot| !self.filled.contains(slot)) {
+        if let Some(slot) = looked_at(step).find(|slot| !self.filled.contains(slot)) {
             return Err(format!("slot {} is empty", slot.0));
         }
         if let Some(slot) = filled(step)
@@ -136,17 +136,21 @@ fn taken(step: &Step) -> Vec<Slot> {
     if slot == Slot::NONE { Vec::new() } else { vec![slot] }
 }
 
-/// The slot that the step needs and leaves as it is.
-fn looked_at(step: &Step) -> Option<Slot> {
-    match *step {
-        Step::Mask { base, .. } | Step::ReadonlyPath { base, .. } => Some(base),
-        Step::WriteProc { procfs, .. } => Some(procfs),
-        Step::Hook { state, .. } => Some(state),
-        Step::NotifySocket { dir, .. } => Some(dir),
-        Step::Mount { server, .. } => Some(server),
-        _ => None,
-    }
-    .filter(|slot| *slot != Slot::NONE)
+/// The slots that the step needs and leaves as they are.
+fn looked_at(step: &Step) -> impl Iterator<Item = Slot> {
+    let slot = match *step {
+        Step::Mask { base, .. } | Step::ReadonlyPath { base, .. } => base,
+        Step::WriteProc { procfs, .. } => procfs,
+        Step::Hook { state, .. } => state,
+        Step::NotifySocket { dir, .. } => dir,
+        Step::Mount { server, .. } => server,
+        _ => Slot::NONE,
+    };
+    let streams = match *step {
+        Step::Hook { stdout, stderr, .. } => [stdout, stderr],
+        _ => [Slot::NONE; 2],
+    };
+    [slot].into_iter().chain(streams).filter(|slot| *slot != Slot::NONE)
 }
 
 /// The slot that the step fills.

@@ -75,6 +75,7 @@ struct Opened {
     null: Slot,
     procfs: Slot,
     labels: Slot,
+    hook_streams: [Slot; 2],
     preserved: Slot,
     listener: Slot,
 }
@@ -96,6 +97,7 @@ impl<'a> Create<'a> {
             rootfs: Slot::NONE,
             mounts: Vec::new(),
             devices: Vec::new(),
+            hook_streams: [Slot::NONE; 2],
             null: Slot::NONE,
         };
         Self {
@@ -135,6 +137,7 @@ impl<'a> Create<'a> {
         cgroup_mounts::open_hosts(config, s);
         self.opened.devices = devices::open(config, s);
         self.opened.null = masked_paths::open(config, s);
+        self.opened.hook_streams = hooks::open(config, s);
     }
 
     fn make_cgroups(&mut self) {
@@ -282,7 +285,8 @@ impl<'a> Create<'a> {
         hooks::run(config, s);
         let state = hooks::document(config, s, "createContainer");
         s.phase("container hooks");
-        hooks::inside(config, s, "createContainer", state);
+        let [stdout, stderr] = self.opened.hook_streams;
+        hooks::inside(config, s, "createContainer", [state, stdout, stderr]);
     }
 
     fn enter_root(&mut self) {
@@ -334,7 +338,8 @@ impl<'a> Create<'a> {
             return; // nobody starts it
         }
         notify::send(config, s, self.notify_socket);
-        hooks::inside(config, s, "startContainer", state);
+        let [stdout, stderr] = self.opened.hook_streams;
+        hooks::inside(config, s, "startContainer", [state, stdout, stderr]);
         landlock::restrict(config, s);
         descriptors::place(config, s, self.opened.preserved);
         limits::set(config, s);

@@ -108,7 +108,8 @@ fn open_container(config: &Config, s: &mut Steps) -> Container {
 fn join(config: &Config, s: &mut Steps, container: Container) {
     let kind = namespaces::all(config);
     if kind != 0 {
-        let step = Step::JoinNamespace { namespace: container.process, kind };
+        let keep_groups = config.keeps_groups();
+        let step = Step::JoinNamespace { namespace: container.process, kind, keep_groups };
         s.init("/linux/namespaces", step);
     }
     s.init("/root/path", Step::UseRoot { dir: container.root });

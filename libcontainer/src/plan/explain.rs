@@ -237,6 +237,7 @@ impl<'a> Words<'a> {
                 format!("raise {} to {}", limit_name(*resource), limit_value(*hard))
             }
             Task::StateDocument { status, .. } => format!("write the state document ({status})"),
+            Task::OpenHookStream { path, .. } => format!("open {} for hooks", path.display()),
             Task::RunHook { moment, hook } => format!("run the {moment} hook {}", hook.path),
             Task::Collect => "collect init".to_owned(),
             Task::SendConsole => "send the terminal".to_owned(),

@@ -61,7 +61,8 @@ fn join(config: &Config, host: &Host, s: &mut Steps, container: Slot) {
     s.runtime("", task);
     s.init("", Step::Conceal {});
     let kind = namespaces::all(config) & !NEWPID;
-    s.init("/linux/namespaces", Step::JoinNamespace { namespace: container, kind });
+    let step = Step::JoinNamespace { namespace: container, kind, keep_groups: false };
+    s.init("/linux/namespaces", step);
     s.init("/root/path", Step::UseRoot { dir: Slot::NONE });
     if config.namespaces.has(NEWUSER) {
         s.init("/linux/uidMappings", Step::BecomeRoot {});

@@ -7,6 +7,7 @@
 //! `Plan` compiles it; the other documents of an engine (of `exec --process` and `update
 //! --resources`) are parts of it. Nothing here may look at the machine or at a path.
 
+pub mod annotations;
 mod example;
 mod features;
 mod hooks;

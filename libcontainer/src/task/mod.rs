@@ -196,6 +196,13 @@ pub enum Task {
         /// For init.
         into: Slot,
     },
+    /// Opens a file of the host to which hooks that run inside append; makes it if it is missing.
+    OpenHookStream {
+        /// The file.
+        path: PathBuf,
+        /// For init.
+        into: Slot,
+    },
     /// Runs a hook in the runtime's namespaces.
     RunHook {
         /// Which moment: the name in the configuration.
@@ -244,6 +251,7 @@ impl Task {
             Self::OomScore { .. } => "OomScore",
             Self::RaiseLimit { .. } => "RaiseLimit",
             Self::StateDocument { .. } => "StateDocument",
+            Self::OpenHookStream { .. } => "OpenHookStream",
             Self::RunHook { .. } => "RunHook",
             Self::SendConsole => "SendConsole",
             Self::Collect => "Collect",
@@ -263,7 +271,8 @@ impl Task {
             | Self::OpenContainer { into }
             | Self::OpenContainerRoot { into }
             | Self::Listen { into }
-            | Self::StateDocument { into, .. } => Some((*into, 1)),
+            | Self::StateDocument { into, .. }
+            | Self::OpenHookStream { into, .. } => Some((*into, 1)),
             Self::HandOver { first, count } | Self::OpenCgroups { first, count } => {
                 Some((*first, *count))
             }

@@ -109,7 +109,7 @@ pub(super) fn create(
         console,
         preserved: preserved(preserved_fds)?,
         pid_file: flags.path(&PID_FILE),
-        pidfd_socket: flags.path(&PIDFD_SOCKET),
+        pidfd_sockets: flags.path(&PIDFD_SOCKET).into_iter().collect(),
         id_mappers: id_mappers::find(),
         ..Attachments::default()
     };

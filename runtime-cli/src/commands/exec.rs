@@ -126,7 +126,7 @@ fn exec(invocation: &Invocation) -> Result<u8, Error> {
         console: console(flags, process.terminal, !detach)?,
         preserved: preserved(preserved_fds)?,
         pid_file: flags.path(&PID_FILE),
-        pidfd_socket: flags.path(&PIDFD_SOCKET),
+        pidfd_sockets: flags.path(&PIDFD_SOCKET).into_iter().collect(),
         ..Attachments::default()
     };
     let mut process = container.exec(process, &options, attachments)?;

@@ -22,7 +22,7 @@ pub(crate) static COMMAND: Command = Command {
         Operand {
             name: "SIGNAL",
             required: false,
-            help: "its name or number: KILL, SIGKILL, 9, RTMIN+1 (default: TERM)",
+            help: "its name or number: KILL, SIGKILL, 9, RTMIN+1 (default: the stop signal of the image, or TERM)",
         },
     ],
     rest: None,
@@ -37,8 +37,7 @@ pub(crate) static COMMAND: Command = Command {
 
 /// Send a signal to one container, or to all that a regular expression matches.
 fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
-    let name = invocation.operand(1).map_or_else(|| "TERM".into(), |word| word.to_string_lossy());
-    let signal = name.parse()?;
+    let signal = invocation.operand(1).map(|word| word.to_string_lossy().parse()).transpose()?;
     let all = invocation.flags.on(&ALL);
     if invocation.flags.on(&REGEX) {
         let ids = matching::ids(invocation)?;
@@ -53,7 +52,8 @@ fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
 
 /// Send a signal. Of all processes of a container that has stopped there are none left, which is
 /// what engines mean to reach with `--all` and no failure.
-fn kill(container: &Container, signal: Signal, all: bool) -> Result<(), Error> {
+fn kill(container: &Container, signal: Option<Signal>, all: bool) -> Result<(), Error> {
+    let signal = signal.map_or_else(|| container.stop_signal(), Ok)?;
     match container.kill(signal, all) {
         Err(error) if all && error.kind() == ErrorKind::State => Ok(()),
         done => done,

@@ -18,18 +18,20 @@ impl Init {
         args: List,
         env: List,
         timeout: u32,
-        state: Slot,
+        [state, stdout, stderr]: [Slot; 3],
     ) -> Done {
         let program = self.str(path)?;
         let state = self.look(state)?;
         let output = memfd::create(c"hook-output", memfd::Use::Data)?;
+        let stream = |slot| if slot == Slot::NONE { Ok(output.raw()) } else { self.look(slot) };
+        let streams = [state, stream(stdout)?, stream(stderr)?];
         let argv = Pointers::new(self, args, 0)?;
         let env = Pointers::new(self, env, 0)?;
         // Several hooks read the one document; each from its start.
         file::rewind(state)?;
         match process::fork(false)? {
             process::Fork::Child => {
-                let ready = prepare(state, output.raw());
+                let ready = prepare(streams);
                 if let Err(cause) = ready {
                     process::exit(status_of(cause));
                 }
@@ -73,11 +75,11 @@ impl Init {
     }
 }
 
-/// The hook's streams: the state document, and one place for all its output.
-fn prepare(state: i32, output: i32) -> Done {
-    file::duplicate_to(state, 0, false)?;
-    file::duplicate_to(output, 1, false)?;
-    file::duplicate_to(output, 2, false)?;
+/// The hook's streams: the state document, and places for what it prints.
+fn prepare(streams: [i32; 3]) -> Done {
+    for (fd, to) in streams.into_iter().zip(0..) {
+        file::duplicate_to(fd, to, false)?;
+    }
     file::close_from_at_exec(3)?;
     unblock_signals()
 }

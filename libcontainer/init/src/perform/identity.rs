@@ -8,7 +8,7 @@ use crate::sys::{Errno, file, ids, keyring, map, path, process};
 use crate::wire::Numbers;
 
 /// Ids 0 in a user namespace whose mappings are written. Groups stay: a namespace that denies
-/// setgroups(2) would refuse, and [`Init::switch_user`] sets them anyway.
+/// setgroups(2) would refuse, and [`Init::switch_groups`] sets them anyway.
 pub(super) fn become_root() -> Done {
     ids::set_group(0)?;
     Ok(ids::set_user(0)?)
@@ -72,23 +72,17 @@ pub(super) fn set_capabilities(sets: Sets, ambient: u64) -> Done {
     Ok(process::set_dumpable(false)?)
 }
 
+/// Permitted capabilities survive; the step that follows reduces them to the configured.
+pub(super) fn switch_user(uid: u32, gid: u32) -> Done {
+    process::set_keep_capabilities(true)?;
+    ids::set_group(gid)?;
+    Ok(ids::set_user(uid)?)
+}
+
 impl Init {
-    pub(super) fn switch_user(
-        &mut self,
-        uid: u32,
-        gid: u32,
-        groups: Numbers,
-        deniable: bool,
-    ) -> Done {
-        if deniable && groups.count == 0 {
-            drop_groups()?;
-        } else {
-            self.set_groups(groups)?;
-        }
-        // Permitted capabilities survive; the step that follows reduces them to the configured.
-        process::set_keep_capabilities(true)?;
-        ids::set_group(gid)?;
-        Ok(ids::set_user(uid)?)
+    /// Supplementary groups in place of the caller's.
+    pub(super) fn switch_groups(&self, groups: Numbers, deniable: bool) -> Done {
+        if deniable && groups.count == 0 { drop_groups() } else { self.set_groups(groups) }
     }
 
     fn set_groups(&self, groups: Numbers) -> Done {

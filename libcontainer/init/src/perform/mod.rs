@@ -149,7 +149,9 @@ impl Init {
         match *step {
             Step::Await { first, count } => self.wait_for_go(first, count),
             Step::Arrive {} => self.tell(&Message::Arrived, &[]),
-            Step::JoinNamespace { namespace, kind } => self.join(namespace, kind),
+            Step::JoinNamespace { namespace, kind, keep_groups } => {
+                self.join(namespace, kind, keep_groups)
+            }
             Step::Unshare { namespaces } => Ok(namespace::unshare(namespaces)?),
             Step::EnterPidNamespace {} => self.fork_into_pid_namespace(),
             Step::BecomeRoot {} => identity::become_root(),
@@ -196,8 +198,8 @@ impl Init {
             Step::Console { rows, columns, uid, bind } => self.console((rows, columns), uid, bind),
             Step::ControlTerminal {} => Ok(crate::sys::pty::make_controlling(0)?),
             Step::StdioOwner { uid } => identity::own_stdio(uid),
-            Step::Hook { path, args, env, timeout, state } => {
-                self.hook(path, args, env, timeout, state)
+            Step::Hook { path, args, env, timeout, state, stdout, stderr } => {
+                self.hook(path, args, env, timeout, [state, stdout, stderr])
             }
             Step::EnterCgroups { first, count } => self.enter_cgroups(first, count),
             Step::CpuAffinity { mask } => self.set_affinity(mask),
@@ -209,8 +211,11 @@ impl Init {
                 Ok(process::set_umask(mask).map(drop)?)
             }
             Step::BoundingSet { keep } => Ok(crate::sys::caps::limit_bounding(keep)?),
-            Step::User { uid, gid, groups, deniable } => {
-                self.switch_user(uid, gid, groups, deniable)
+            Step::User { uid, gid, groups, deniable, keep } => {
+                if !keep {
+                    self.switch_groups(groups, deniable)?;
+                }
+                identity::switch_user(uid, gid)
             }
             Step::Capabilities { effective, permitted, inheritable, ambient } => {
                 let sets = crate::sys::caps::Sets { effective, permitted, inheritable };
@@ -264,12 +269,14 @@ impl Init {
         let _ = self.tell(&Message::Fault(fault), &[]);
     }
 
-    fn join(&mut self, namespace: Slot, kind: u32) -> Done {
+    fn join(&mut self, namespace: Slot, kind: u32, keep_groups: bool) -> Done {
         let fd = self.take(namespace)?;
         if kind & namespace::NEWUSER == 0 {
             return Ok(namespace::join(fd.raw(), kind)?);
         }
-        identity::drop_groups()?;
+        if !keep_groups {
+            identity::drop_groups()?;
+        }
         // Not one instant is it in there and can be looked into: the kernel leaves a process as it is
         // when its user is the owner of the namespace.
         process::set_dumpable(false)?;

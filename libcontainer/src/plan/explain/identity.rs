@@ -25,12 +25,13 @@ pub(super) fn write_mappings(mappings: &Mappings) -> String {
 
 /// The switch to the container's user.
 pub(super) fn user(words: &Words<'_>, step: &Step) -> String {
-    let Step::User { uid, gid, groups, deniable } = *step else { return String::new() };
+    let Step::User { uid, gid, groups, deniable, keep } = *step else { return String::new() };
     let numbers: Vec<String> = (0..groups.count)
         .filter_map(|i| words.bytes.as_ref()?.number(groups, i))
         .map(|group| group.to_string())
         .collect();
     let groups = match (numbers.is_empty(), deniable) {
+        _ if keep => "the caller's groups".to_owned(),
         (true, true) => "no groups where setgroups is allowed".to_owned(),
         (true, false) => "no groups".to_owned(),
         (false, _) => format!("groups {}", numbers.join(" ")),

@@ -1,0 +1,67 @@
+//! `/annotations` that no other feature reads: which are refused, and which are told to be unknown.
+//!
+//! An annotation may be anything, and most are another program's. But one that runc or crun acts on is
+//! never passed over in silence: keel acts on it (each in its feature), refuses it, or warns.
+
+use super::{Context, seccomp};
+use crate::spec::annotations::{CLOCKS, CONTEXT_TYPE, HONOURED, KEEP_GROUPS};
+
+/// Annotations of crun that ask for what keel does not do, and why.
+pub const REFUSED: [(&str, &str); 4] = [
+    ("run.oci.handler", "keel runs programs of Linux, without a handler such as krun or wasm"),
+    (
+        "run.oci.systemd.subgroup",
+        "keel puts the container into the scope itself, with no cgroup below it",
+    ),
+    (
+        "run.oci.delegate-cgroup",
+        "keel makes no cgroup below the container's, only the container itself can",
+    ),
+    (
+        "run.oci.systemd.force_cgroup_v1",
+        "keel mounts no hierarchy of cgroup v1 in place of another mount",
+    ),
+];
+
+/// What begins the names of annotations that are meant for a runtime.
+const FOR_RUNTIMES: [&str; 3] = ["run.oci.", "krun.", "module.wasm."];
+
+/// Reports what is not acted on, and values that are none.
+pub fn check(cx: &mut Context<'_>) {
+    for (name, value) in &cx.spec.annotations {
+        let pointer = || format!("/annotations/{}", name.replace('~', "~0").replace('/', "~1"));
+        if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| refused == name) {
+            // An empty name asks for no cgroup or handler.
+            if !value.is_empty() {
+                cx.fault(pointer(), *why);
+            }
+        } else if HONOURED.contains(&name.as_str()) {
+            if let Some(fault) = fault(name, value) {
+                cx.fault(pointer(), fault);
+            }
+        } else if !seccomp::ANNOTATIONS.contains(&name.as_str())
+            && FOR_RUNTIMES.iter().any(|start| name.starts_with(start))
+        {
+            cx.warn(pointer(), "keel does not know this annotation, and does nothing for it");
+        }
+    }
+    let groups = &cx.process.user.additional_gids;
+    if cx.spec.annotations.get(KEEP_GROUPS).is_some_and(|value| value != "0") && !groups.is_empty()
+    {
+        let why = format!("not added: the caller's groups are kept ({KEEP_GROUPS})");
+        cx.warn("/process/user/additionalGids", why);
+    }
+}
+
+/// What is wrong with the value of an annotation.
+fn fault(name: &str, value: &str) -> Option<&'static str> {
+    match name {
+        KEEP_GROUPS => {
+            (!["0", "1", "true"].contains(&value)).then_some("this is neither 1, true nor 0")
+        }
+        CONTEXT_TYPE => (!["context", "fscontext", "defcontext", "rootcontext"].contains(&value))
+            .then_some("this is neither context, fscontext, defcontext nor rootcontext"),
+        CLOCKS => None, // `time_offsets` reads it
+        _ => (!value.starts_with('/')).then_some("the path must be absolute"),
+    }
+}
