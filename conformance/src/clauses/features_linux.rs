@@ -58,7 +58,7 @@ pub(crate) const CLAUSES: &[Clause] = &[
     ),
     Clause::must(
         "features-linux.md#seccomp/archs",
-        "every listed architecture can be named",
+        "every listed architecture of this machine's order of bytes can be named",
         architectures,
     ),
     Clause::must(

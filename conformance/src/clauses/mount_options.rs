@@ -295,12 +295,14 @@ fn idmap_of_container(case: &Case<'_>) -> Outcome {
     let mut bundle = case.bundle()?;
     namespaces::add(&mut bundle, "user");
     bundle.push("", "mounts", mapped(&dir, &["bind", "idmap"], None));
+    bundle.script("stat -c %u:%g /mnt");
     let container = case.attempt(&bundle, &Around::default())?;
     if !container.answer.ok {
         return skip("a permission that the runtime makes no use of: it is an error");
     }
-    drop(container);
-    equal("the owner", case.probe(&mut bundle, "stat -c %u:%g /mnt")?.as_str(), "7:8\n")
+    container.start()?;
+    container.wait()?;
+    equal("the owner", container.answer.stdout().as_str(), "7:8\n")
 }
 
 fn mapped(source: &Path, options: &[&str], mappings: Option<(Value, Value)>) -> Value {

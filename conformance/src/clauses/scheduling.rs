@@ -212,8 +212,8 @@ fn reset_on_fork(case: &Case<'_>) -> Outcome {
     bundle.config["process"]["scheduler"] =
         json!({"policy": "SCHED_BATCH", "nice": -3, "flags": ["SCHED_FLAG_RESET_ON_FORK"]});
     let policy = "cut -d ' ' -f 19,41";
-    let script = format!("{policy} /proc/$$/stat; {policy} /proc/self/stat");
-    // The second line is that of the child which reads it.
+    let script = format!("{policy} /proc/$$/stat; {policy} /proc/self/stat; true");
+    // The second line is that of the child which reads it: for the last command there is none.
     equal("nice value and policy", case.probe(&mut bundle, &script)?.as_str(), "-3 3\n0 3\n")
 }
 

@@ -52,7 +52,7 @@ pub(crate) const CLAUSES: &[Clause] = &[
     ),
     Clause::must(
         "config-linux.md#seccomp/architectures",
-        "a filter may name every listed architecture",
+        "a filter may name every listed architecture of this machine's order of bytes",
         architectures,
     ),
     Clause::must(
@@ -205,8 +205,18 @@ pub(crate) fn flag(case: &Case<'_>, name: &str) -> Outcome {
     Ok(())
 }
 
-/// Fails unless a filter that names these architectures is in force.
+/// Architectures that write numbers the other way round than this machine, if it is little-endian:
+/// libseccomp does not put both in one filter.
+const BIG_ENDIAN: [&str; 10] = [
+    "MIPS", "MIPS64", "MIPS64N32", "PPC", "PPC64", "S390", "S390X", "PARISC", "PARISC64", "M68K",
+];
+
+/// Fails unless a filter that names these architectures is in force, without those of the other
+/// order of bytes.
 pub(crate) fn with_architectures(case: &Case<'_>, names: &[&str]) -> Outcome {
+    let big = |name: &str| BIG_ENDIAN.iter().any(|big| name == format!("SCMP_ARCH_{big}"));
+    let same = |name: &&&str| cfg!(target_endian = "little") != (big(name) || name.ends_with("SHEB"));
+    let names: Vec<_> = names.iter().filter(same).collect();
     let mut seccomp = mkdir(&json!({"action": "SCMP_ACT_ERRNO"}));
     seccomp["architectures"] = json!(names);
     let seen = filtered(case, seccomp, MKDIR)?;
@@ -253,8 +263,8 @@ const SMALL_PROGRAM: &[&str] = &[
     "getpgrp", "getpid", "getppid", "getrandom", "getrlimit", "gettid", "getuid", "ioctl",
     "lseek", "lstat", "madvise", "mmap", "mprotect", "mremap", "munmap", "nanosleep",
     "newfstatat", "open", "openat", "openat2", "pipe", "pipe2", "poll", "ppoll", "prctl",
-    "pread64", "prlimit64", "read", "readlink", "readlinkat", "rseq", "rt_sigaction",
-    "rt_sigprocmask", "rt_sigreturn", "sched_yield", "set_robust_list", "set_tid_address",
+    "pread64", "prlimit64", "pselect6", "select", "read", "readlink", "readlinkat", "rseq", "rt_sigaction",
+    "recvfrom", "recvmsg", "rt_sigprocmask", "rt_sigreturn", "sched_yield", "set_robust_list", "set_tid_address",
     "setgid", "setgroups", "setpgid", "setresgid", "setresuid", "setuid", "sigaltstack", "stat",
     "statx", "tgkill", "umask", "uname", "vfork", "wait4", "write", "writev",
 ];
