@@ -101,14 +101,10 @@ pub(crate) const CLAUSES: &[Clause] = &[
         "other reserved keys are not used by later specifications",
         "binds who writes specifications",
     ),
-    Clause::must(
-        "config.md#annotations/unknown",
-        "unknown annotations are ignored",
-        |case| {
-            let key = "org.opencontainers.image.no-such-key";
-            annotated(case, &json!({key: "value", "com.example.unknown": "value"}))
-        },
-    ),
+    Clause::must("config.md#annotations/unknown", "unknown annotations are ignored", |case| {
+        let key = "org.opencontainers.image.no-such-key";
+        annotated(case, &json!({key: "value", "com.example.unknown": "value"}))
+    }),
     Clause::must(
         "config.md#linux-process/apparmorProfile",
         "the process is under the AppArmor profile",
@@ -119,11 +115,7 @@ pub(crate) const CLAUSES: &[Clause] = &[
         "the process has the SELinux label",
         selinux_label,
     ),
-    Clause::must(
-        "config-linux.md#mount-label/label",
-        "mounts have the SELinux label",
-        mount_label,
-    ),
+    Clause::must("config-linux.md#mount-label/label", "mounts have the SELinux label", mount_label),
     Clause::untestable(
         "config.md#process/15",
         Level::Must,

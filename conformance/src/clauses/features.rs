@@ -91,13 +91,30 @@ pub(crate) const CLAUSES: &[Clause] = &[
 const DEFINED: [(&str, &[&str]); 11] = [
     (
         "",
-        &["ociVersionMin", "ociVersionMax", "hooks", "mountOptions", "linux", "annotations",
-          "potentiallyUnsafeConfigAnnotations"],
+        &[
+            "ociVersionMin",
+            "ociVersionMax",
+            "hooks",
+            "mountOptions",
+            "linux",
+            "annotations",
+            "potentiallyUnsafeConfigAnnotations",
+        ],
     ),
     (
         "/linux",
-        &["namespaces", "capabilities", "cgroup", "seccomp", "apparmor", "selinux", "memoryPolicy",
-          "intelRdt", "mountExtensions", "netDevices"],
+        &[
+            "namespaces",
+            "capabilities",
+            "cgroup",
+            "seccomp",
+            "apparmor",
+            "selinux",
+            "memoryPolicy",
+            "intelRdt",
+            "mountExtensions",
+            "netDevices",
+        ],
     ),
     ("/linux/cgroup", &["v1", "v2", "systemd", "systemdUser", "rdma"]),
     (
@@ -262,9 +279,29 @@ fn mount_options(case: &Case<'_>) -> Outcome {
 fn file_system_options(case: &Case<'_>) -> Outcome {
     // Of tmpfs, overlay, devpts, proc, ext4 and btrfs, and labels of SELinux.
     let data = [
-        "size", "nr_blocks", "nr_inodes", "mode", "uid", "gid", "huge", "lowerdir", "upperdir",
-        "workdir", "newinstance", "ptmxmode", "hidepid", "subset", "data", "barrier", "errors",
-        "subvol", "compress", "context", "fscontext", "defcontext", "rootcontext",
+        "size",
+        "nr_blocks",
+        "nr_inodes",
+        "mode",
+        "uid",
+        "gid",
+        "huge",
+        "lowerdir",
+        "upperdir",
+        "workdir",
+        "newinstance",
+        "ptmxmode",
+        "hidepid",
+        "subset",
+        "data",
+        "barrier",
+        "errors",
+        "subvol",
+        "compress",
+        "context",
+        "fscontext",
+        "defcontext",
+        "rootcontext",
     ];
     let options = texts(document(case)?.get("mountOptions"))?;
     let found = options.iter().find(|option| data.contains(&option.trim_end_matches('=')));

@@ -61,11 +61,9 @@ pub(crate) const CLAUSES: &[Clause] = &[
         "every listed architecture of this machine's order of bytes can be named",
         architectures,
     ),
-    Clause::must(
-        "features-linux.md#seccomp/knownFlags",
-        "every known flag can be given",
-        |case| each(case, "seccomp", "knownFlags", seccomp::flag),
-    ),
+    Clause::must("features-linux.md#seccomp/knownFlags", "every known flag can be given", |case| {
+        each(case, "seccomp", "knownFlags", seccomp::flag)
+    }),
     Clause::must(
         "features-linux.md#seccomp/supportedFlags",
         "every supported flag can be given",
@@ -120,12 +118,47 @@ pub(crate) const CLAUSES: &[Clause] = &[
 
 /// The capabilities in the order of their numbers, capabilities(7).
 const CAPABILITIES: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID",
-    "SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW",
-    "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT",
-    "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD",
-    "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG",
-    "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
 ];
 
 /// Tests every name of a list.
@@ -210,7 +243,10 @@ fn hybrid(case: &Case<'_>, supported: bool) -> Outcome {
 }
 
 fn limited(case: &Case<'_>, supported: bool) -> Outcome {
-    ensure!(supported, "the document says that it is not, yet the other clauses are tested with it");
+    ensure!(
+        supported,
+        "the document says that it is not, yet the other clauses are tested with it"
+    );
     let mut bundle = case.bundle()?;
     bundle.config["linux"]["resources"] = json!({"pids": {"limit": 77}});
     let container = case.idle(&mut bundle)?;

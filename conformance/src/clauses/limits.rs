@@ -201,7 +201,12 @@ fn block_device() -> Outcome<(u64, u64)> {
 fn block_io(name: &str) -> Outcome<Option<Limit>> {
     let weight = |resources: Value, file, text: &str| {
         let v1 = (file, text.to_owned());
-        Ok(Some(Limit { controller: "blkio", resources: json!({"blockIO": resources}), v1, v2: None }))
+        Ok(Some(Limit {
+            controller: "blkio",
+            resources: json!({"blockIO": resources}),
+            v1,
+            v2: None,
+        }))
     };
     match name {
         "weight" => return weight(json!({"weight": 321}), "blkio.bfq.weight", "321"),

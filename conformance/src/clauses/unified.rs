@@ -163,13 +163,16 @@ fn no_conversion(case: &Case<'_>) -> Outcome {
 /// The user and group that containers of these tests run as, on the host.
 const OWNER: (u32, u32) = (100_000, 200_000);
 
-/// A container in a user namespace, with a cgroup mount that has these options: owner and path of
-/// its cgroup's directory.
-fn owner(
-    case: &Case<'_>,
-    namespace: bool,
-    mount: Option<&[&str]>,
-) -> Outcome<(u32, PathBuf, Vec<(String, u32)>)> {
+/// A cgroup as it was while its container ran.
+struct Owned {
+    dir: PathBuf,
+    uid: u32,
+    /// Its files, each with its owner.
+    files: Vec<(String, u32)>,
+}
+
+/// Runs a container in a user namespace, with a cgroup mount that has these options: its cgroup.
+fn owner(case: &Case<'_>, namespace: bool, mount: Option<&[&str]>) -> Outcome<Owned> {
     unified(case)?;
     let mut bundle = case.bundle()?;
     namespaces::add(&mut bundle, "user");
@@ -177,7 +180,8 @@ fn owner(
         namespaces::add(&mut bundle, "cgroup");
     }
     if let Some(options) = mount {
-        let options: Vec<_> = ["nosuid", "noexec", "nodev"].iter().chain(options).copied().collect();
+        let options: Vec<_> =
+            ["nosuid", "noexec", "nodev"].iter().chain(options).copied().collect();
         bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &options);
     }
     let container = case.idle(&mut bundle)?;
@@ -187,15 +191,15 @@ fn owner(
         let name = entry.file_name().to_string_lossy().into_owned();
         files.push((name, entry.metadata()?.uid()));
     }
-    Ok((fs::metadata(&dir)?.uid(), dir, files))
+    Ok(Owned { uid: fs::metadata(&dir)?.uid(), dir, files })
 }
 
-fn not_given((uid, dir, _): (u32, PathBuf, Vec<(String, u32)>)) -> Outcome {
+fn not_given(Owned { uid, dir, .. }: Owned) -> Outcome {
     equal(&format!("the owner of {}", dir.display()), uid, 0)
 }
 
 fn given(case: &Case<'_>) -> Outcome {
-    let (uid, dir, _) = owner(case, true, Some(&[]))?;
+    let Owned { uid, dir, .. } = owner(case, true, Some(&[]))?;
     equal(&format!("the owner of {}", dir.display()), uid, OWNER.0)
 }
 
@@ -208,7 +212,7 @@ fn kernel_list() -> Outcome<Vec<String>> {
 }
 
 fn delegated_files(case: &Case<'_>) -> Outcome {
-    let (uid, _, files) = owner(case, true, Some(&[]))?;
+    let Owned { uid, files, .. } = owner(case, true, Some(&[]))?;
     let list = kernel_list()?;
     equal("the directory's owner", uid, OWNER.0)?;
     for (name, uid) in files {
@@ -219,8 +223,9 @@ fn delegated_files(case: &Case<'_>) -> Outcome {
 }
 
 fn listed_but_missing(case: &Case<'_>) -> Outcome {
-    let (_, dir, _) = owner(case, true, Some(&[]))?;
-    let missing = kernel_list()?.into_iter().find(|name| !dir.join(name).exists());
+    let Owned { files, .. } = owner(case, true, Some(&[]))?;
+    let missing =
+        kernel_list()?.into_iter().find(|name| !files.iter().any(|(file, _)| file == name));
     match missing {
         Some(_) => Ok(()),
         None => skip("this kernel's cgroups have every file of its list"),
