@@ -176,7 +176,7 @@ impl Clause {
 }
 
 /// The documents in the order a reader takes them.
-const DOCUMENTS: [&str; 8] = [
+pub(crate) const DOCUMENTS: [&str; 8] = [
     "glossary.md",
     "bundle.md",
     "runtime.md",

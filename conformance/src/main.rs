@@ -25,6 +25,7 @@ mod report;
 mod results;
 mod runner;
 mod runtime;
+mod sentences;
 mod tap;
 mod terminal;
 
@@ -70,6 +71,11 @@ fn run() -> Result<bool, String> {
     }
     let filter = options.filter.as_deref().unwrap_or_default();
     let clauses: Vec<_> = clause::table().into_iter().filter(|c| c.matches(filter)).collect();
+    if let Some(dir) = &options.spec {
+        let (report, complete) = sentences::compare(dir, &clauses)?;
+        print!("{report}");
+        return Ok(complete);
+    }
     if options.list {
         list(&clauses);
         return Ok(true);

@@ -26,6 +26,7 @@ conformance --controls [--runtime NAME|PATH]  compares runtimes with runc and cr
   --timeout SECONDS        limit of one call (default: 10); a runtime that hangs is killed.
                            A program of --official may take six times as long
   --busybox PATH           a statically linked busybox
+  --spec DIR               compare the clauses with the text of the specification, run nothing
   --list                   print the clauses and how each is checked, run nothing
   --help                   print this
 
@@ -56,6 +57,8 @@ pub(crate) struct Options {
     pub(crate) limit: Duration,
     /// The busybox to use.
     pub(crate) busybox: Option<PathBuf>,
+    /// The directory with the text of the specification.
+    pub(crate) spec: Option<PathBuf>,
     /// Whether to print the clauses and to run nothing.
     pub(crate) list: bool,
     /// Whether to print the usage.
@@ -76,6 +79,7 @@ impl Options {
             official: None,
             limit: Duration::from_secs(10),
             busybox: None,
+            spec: None,
             list: false,
             help: false,
         };
@@ -119,6 +123,7 @@ impl Options {
             "--wrap" => self.wrap.push(named(&value?)),
             "--results" => self.results = Some(value?),
             "--official" => self.official = Some(value?.into()),
+            "--spec" => self.spec = Some(value?.into()),
             "--timeout" => self.limit = seconds(&value?)?,
             "--busybox" => self.busybox = Some(value?.into()),
             _ => return Err(format!("unknown option {name:?}")),
@@ -127,7 +132,7 @@ impl Options {
     }
 
     fn check(self) -> Result<Self, String> {
-        if self.help || self.list {
+        if self.help || self.list || self.spec.is_some() {
             return Ok(self);
         }
         match self.runtimes.len() {

@@ -167,8 +167,15 @@ fn created(case: &Case<'_>) -> Outcome {
 
 fn every_controller(case: &Case<'_>) -> Outcome {
     let mut bundle = case.bundle()?;
-    bundle.config["linux"]["resources"] =
-        json!({"memory": {"limit": 1 << 26}, "pids": {"limit": 99}, "cpu": {"shares": 512}});
+    for (controller, limit) in [
+        ("memory", json!({"limit": 1 << 26})),
+        ("pids", json!({"limit": 99})),
+        ("cpu", json!({"shares": 512})),
+    ] {
+        if case.ground.machine.controller(controller).is_some() {
+            bundle.config["linux"]["resources"][controller] = limit;
+        }
+    }
     let container = case.idle(&mut bundle)?;
     for controller in ["memory", "pids", "cpu", "devices", "freezer"] {
         if case.ground.machine.controller(controller).is_some() {

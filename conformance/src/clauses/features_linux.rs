@@ -224,21 +224,13 @@ fn every_capability(case: &Case<'_>) -> Outcome {
 
 fn cgroup(case: &Case<'_>) -> Outcome {
     let supported = flag_of(case, &format!("/cgroup/{}", case.topic))?;
-    let machine = &case.ground.machine;
-    let Some(hierarchy) = machine.controller("pids").filter(|_| !machine.is_hybrid()) else {
-        return hybrid(case, supported);
-    };
-    if hierarchy.unified != (case.topic == "v2") {
-        return skip(format!("the machine has no cgroup {}", case.topic));
-    }
-    limited(case, supported)
-}
-
-/// On a machine with both, limits are those of v1.
-fn hybrid(case: &Case<'_>, supported: bool) -> Outcome {
-    match case.topic {
-        "v1" if case.ground.machine.controller("pids").is_some() => limited(case, supported),
-        _ => skip("the machine has v1 and v2 side by side, and the limits of v1"),
+    // On a machine with both, v1 comes first.
+    match case.ground.machine.controller("pids") {
+        None => skip("no cgroup hierarchy has the controller pids"),
+        Some(hierarchy) if hierarchy.unified != (case.topic == "v2") => {
+            skip(format!("the machine does not have its limits in cgroup {}", case.topic))
+        }
+        Some(_) => limited(case, supported),
     }
 }
 

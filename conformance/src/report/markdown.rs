@@ -21,7 +21,7 @@ pub(super) fn document(machine: &str, columns: &[Column]) -> String {
          {MACHINE}{machine}\n\n| runtime | version | result |\n|---|---|---|\n"
     );
     for column in columns {
-        let (version, counts) = (escape(&column.version), Counts::of(&column.rows));
+        let (version, counts) = (escape(&column.version), Counts::of(&column.rows).plain());
         text += &format!("| {} | {version} | {counts} |\n", column.name);
     }
     let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();

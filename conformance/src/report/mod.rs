@@ -125,6 +125,14 @@ impl Counts {
     }
 }
 
+impl Counts {
+    /// The counts, with failures that are known among the failures.
+    fn plain(self) -> String {
+        let Self { pass, fail, skip, .. } = self;
+        format!("{pass} passed, {fail} failed, {skip} skipped")
+    }
+}
+
 impl fmt::Display for Counts {
     /// A failure that a list names with its reason counts as skipped: it is neither news nor a pass.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
