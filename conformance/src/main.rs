@@ -72,7 +72,7 @@ fn run() -> Result<bool, String> {
     let filter = options.filter.as_deref().unwrap_or_default();
     let clauses: Vec<_> = clause::table().into_iter().filter(|c| c.matches(filter)).collect();
     if let Some(dir) = &options.spec {
-        let (report, complete) = sentences::compare(dir, &clauses)?;
+        let (report, complete) = sentences::compare(dir, &clause::table())?;
         print!("{report}");
         return Ok(complete);
     }
