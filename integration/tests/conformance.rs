@@ -34,8 +34,11 @@ echo "# $seen"
 echo 1..3
 "##;
 
+/// The id of a row, its result, and what was seen.
+type Expected = (&'static str, &'static str, &'static str);
+
 /// Other programs, each with what has to be told of it: its id, its result, and what was seen.
-const OTHERS: &[(&str, &str, &[(&str, &str, &str)])] = &[
+const OTHERS: &[(&str, &str, &[Expected])] = &[
     (
         "marks.t",
         "echo ok 1 - a '#' SKIP no such controller; echo not ok 2 - b '#' TODO some day\n\
