@@ -19,7 +19,7 @@ conformance --controls [--runtime NAME|PATH]  compares runtimes with runc and cr
   --format FORM            table, tap, json, junit or markdown (default: table)
   --expect [NAME=]FILE     known differences of a runtime, a line each: `id: reason`
   --results FILE           a table that `--format markdown` made: a clause that passed then and is
-                           skipped now has failed, if the machine is of the same kind
+                           skipped, or known to fail, now has failed; on such a machine
   --official DIR           also run the programs *.t in DIR, which print TAP, such as those of
                            runtime-tools; --filter official/ runs nothing else
   --wrap [NAME=]COMMAND    a command line put in front of each call of the runtime

@@ -1,8 +1,7 @@
 //! The committed table of results (`RESULTS.md`), read again: what a runtime had and must not lose.
 //!
-//! A clause that fails is noticed without it. It is for those that would vanish in silence: a test
-//! that is skipped where it used to pass, a clause that is no longer there, one that never got into
-//! the table.
+//! It is for what would vanish in silence: a test that is skipped, or excused by a list of differences,
+//! where it used to pass; a clause that is no longer there; one that never got into the table.
 
 use std::collections::HashMap;
 
@@ -45,7 +44,7 @@ impl Results {
         Ok(Self { words, same_machine: made_on == machine })
     }
 
-    /// Whether a clause that is skipped now passed when the table was made, on such a machine.
+    /// Whether a clause that does not pass now did when the table was made, on such a machine.
     pub(crate) fn lost(&self, id: &str) -> bool {
         self.same_machine && self.words.get(id).is_some_and(|word| word == "pass")
     }
