@@ -111,4 +111,12 @@ mod tests {
         assert_eq!(sections[1].next("toml"), "two\n");
         assert!(sections.into_iter().all(|section| section.blocks.is_empty()));
     }
+    #[test]
+    #[should_panic(expected = "A: nothing runs")]
+    fn a_block_that_nobody_took_is_a_failure() {
+        let text = "## Under a container engine\n### A\n```sh\none\n```\n```sh\ntwo\n```\n";
+        let mut section = all(text).remove(1);
+        section.next("sh");
+        section.end();
+    }
 }
