@@ -16,7 +16,8 @@ const HOSTNAME: &str = r##"#!/bin/sh
 # Only the directory that holds it has this file.
 test -f runtimetest || exit 3
 dir=$(mktemp -d) && trap 'rm -rf "$dir"' EXIT
-mkdir -p "$dir/rootfs/bin" "$dir/rootfs/proc" && cp "$BUSYBOX" "$dir/rootfs/bin/busybox"
+mkdir -p "$dir/rootfs/bin" "$dir/rootfs/dev" "$dir/rootfs/proc"
+cp "$BUSYBOX" "$dir/rootfs/bin/busybox"
 cat >"$dir/config.json" <<END
 {"ociVersion": "1.0.2", "hostname": "tested", "root": {"path": "rootfs"},
  "process": {"user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["/bin/busybox", "hostname"]},
