@@ -176,8 +176,16 @@ impl Clause {
 }
 
 /// The documents in the order a reader takes them.
-const DOCUMENTS: [&str; 5] =
-    ["bundle.md", "runtime.md", "runtime-linux.md", "config.md", "config-linux.md"];
+pub(crate) const DOCUMENTS: [&str; 8] = [
+    "glossary.md",
+    "bundle.md",
+    "runtime.md",
+    "runtime-linux.md",
+    "config.md",
+    "config-linux.md",
+    "features.md",
+    "features-linux.md",
+];
 
 /// Every clause, document by document.
 pub(crate) fn table() -> Vec<&'static Clause> {

@@ -63,6 +63,16 @@ impl Machine {
             .or_else(|| self.hierarchies.iter().filter(|h| h.unified).find(has))
     }
 
+    /// What kind of machine it is, as far as that decides which clauses are skipped.
+    pub(crate) fn kind(&self) -> String {
+        let layout = match (self.hierarchies.iter().any(|h| h.unified), self.is_hybrid()) {
+            (_, true) => "cgroup v1 and v2 side by side",
+            (true, false) => "cgroup v2",
+            (false, _) => "cgroup v1",
+        };
+        format!("Linux {}.{}, {layout}", self.kernel.0, self.kernel.1)
+    }
+
     /// Whether v1 and v2 are mounted side by side.
     pub(crate) fn is_hybrid(&self) -> bool {
         self.hierarchies.iter().any(|h| h.unified) && self.hierarchies.iter().any(|h| !h.unified)

@@ -16,11 +16,17 @@ mod container;
 mod expect;
 mod machine;
 mod mountinfo;
+mod namespace;
+mod official;
 mod options;
 mod process;
+mod received;
 mod report;
+mod results;
 mod runner;
 mod runtime;
+mod sentences;
+mod tap;
 mod terminal;
 
 use std::path::Path;
@@ -29,9 +35,11 @@ use std::process::ExitCode;
 use clause::{Check, Clause};
 use expect::Expected;
 use machine::Machine;
+use official::Suite;
 use options::{Options, USAGE, value_for};
 use report::{Column, Counts, Format, Status};
-use runner::Runner;
+use results::Results;
+use runner::{Runner, Subject, Tests};
 use runtime::Runtime;
 
 /// The runtimes that show whether a test asks what the text says.
@@ -63,81 +71,85 @@ fn run() -> Result<bool, String> {
     }
     let filter = options.filter.as_deref().unwrap_or_default();
     let clauses: Vec<_> = clause::table().into_iter().filter(|c| c.matches(filter)).collect();
+    if let Some(dir) = &options.spec {
+        let (report, complete) = sentences::compare(dir, &clause::table())?;
+        print!("{report}");
+        return Ok(complete);
+    }
     if options.list {
         list(&clauses);
         return Ok(true);
     }
-    if clauses.is_empty() {
+    let official = options.official.as_deref().map(|dir| Suite::find(dir, filter)).transpose()?;
+    if clauses.is_empty() && official.as_ref().is_none_or(Suite::is_empty) {
         return Err(format!("no clause has {filter:?} in it"));
     }
+    let tests = Tests { clauses, official };
     let machine = Machine::probe(options.busybox.as_deref())?;
     let runner = Runner::begin(machine, options.limit)?;
     if options.controls {
-        return compare(&options, &runner, &clauses);
+        return compare(&options, &runner, &tests);
     }
-    let subject = Subject::find(&options, &options.runtimes[0], &runner.machine, None)?;
-    let rows = runner.report(subject.runtime, &subject.expected, &clauses, options.format)?;
-    Ok(Counts::of(&rows).unknown == 0)
+    let subject = find(&options, &options.runtimes[0], &runner.machine, None)?;
+    let column = runner.report(&subject, &tests, options.format)?;
+    Ok(Counts::of(&column.rows).unknown == 0)
 }
 
-/// Runs the clauses with each runtime and prints one table.
-fn compare(
-    options: &Options,
-    runner: &Runner,
-    clauses: &[&'static Clause],
-) -> Result<bool, String> {
+/// Tests each runtime and prints one table: those that were asked for, then the controls.
+fn compare(options: &Options, runner: &Runner, tests: &Tests) -> Result<bool, String> {
     let mut columns = Vec::new();
     let named = options.runtimes.iter().map(String::as_str);
     let others = named.filter(|name| !CONTROLS.contains(name));
-    let subjects: Result<Vec<_>, _> = CONTROLS
-        .into_iter()
-        .map(|name| Subject::find(options, name, &runner.machine, Some(name)))
-        .chain(others.map(|name| Subject::find(options, name, &runner.machine, None)))
+    let subjects: Result<Vec<_>, _> = others
+        .map(|name| find(options, name, &runner.machine, None))
+        .chain(CONTROLS.into_iter().map(|name| find(options, name, &runner.machine, Some(name))))
         .collect();
     for subject in subjects? {
-        let (name, runtime) = (subject.runtime.name.clone(), runner.describe(&subject.runtime));
+        let name = subject.runtime.name.clone();
+        let (version, runtime) = runner.describe(&subject.runtime);
         eprintln!("conformance: {runtime}");
         // The table has no room for what was seen.
-        let rows = runner.rows(subject.runtime, &subject.expected, clauses, |row| {
+        let rows = runner.rows(&subject, tests, |row| {
             if matches!(row.status, Status::Fail { known: None, .. }) {
                 eprint!("{}", report::row(Format::Table, 0, row));
             }
         })?;
-        columns.push(Column { name, runtime, rows });
+        columns.push(Column { name, runtime, version, rows });
     }
-    print!("{}", report::comparison(options.format, &columns));
+    print!("{}", report::comparison(options.format, &runner.machine.kind(), &columns));
     Ok(report::total(&columns).unknown == 0)
 }
 
-/// A runtime to test, with what is known of it.
-struct Subject {
-    runtime: Runtime,
-    expected: Expected,
-}
-
-impl Subject {
-    /// Finds a runtime; a control brings its own list of differences, and its own wrapper.
-    fn find(
-        options: &Options,
-        name: &str,
-        machine: &Machine,
-        control: Option<&str>,
-    ) -> Result<Self, String> {
-        let short = Path::new(name).file_name().unwrap_or_default().to_string_lossy();
-        let built_in = (control == Some("crun") && machine.is_hybrid()).then_some(WITHOUT_UNIFIED);
-        let wrap = value_for(&options.wrap, &short).or(built_in).map(str::to_owned);
-        let table = clause::table();
-        let expected = match (value_for(&options.expect, &short), control) {
-            (Some(file), _) => {
-                let text = std::fs::read_to_string(file)
-                    .map_err(|error| format!("cannot read {file}: {error}"))?;
-                Expected::parse(&text, &table).map_err(|error| format!("{file}: {error}"))?
-            }
-            (None, Some(control)) => Expected::of_control(control, &table)?,
-            (None, None) => Expected::default(),
-        };
-        Ok(Self { runtime: Runtime::find(name, wrap)?, expected })
+/// Finds a runtime; a control brings its own list of differences, and its own wrapper.
+fn find(
+    options: &Options,
+    name: &str,
+    machine: &Machine,
+    control: Option<&str>,
+) -> Result<Subject, String> {
+    let short = Path::new(name).file_name().unwrap_or_default().to_string_lossy();
+    let built_in = (control == Some("crun") && machine.is_hybrid()).then_some(WITHOUT_UNIFIED);
+    let wrap = value_for(&options.wrap, &short).or(built_in).map(str::to_owned);
+    let table = clause::table();
+    let read = |file: &str| {
+        std::fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))
+    };
+    let expected = match (value_for(&options.expect, &short), control) {
+        (Some(file), _) => {
+            Expected::parse(&read(file)?, &table).map_err(|error| format!("{file}: {error}"))?
+        }
+        (None, Some(control)) => Expected::of_control(control, &table)?,
+        (None, None) => Expected::default(),
+    };
+    let results = match &options.results {
+        Some(file) => Results::parse(&read(file)?, &short, &machine.kind(), &table)
+            .map_err(|error| format!("{file}: {error}"))?,
+        None => Results::default(),
+    };
+    if results.is_from_elsewhere() {
+        eprintln!("conformance: the results are from another kind of machine: skips do not count");
     }
+    Ok(Subject { runtime: Runtime::find(name, wrap)?, expected, results })
 }
 
 /// Prints how each clause is checked.

@@ -10,17 +10,23 @@ use crate::report::Format;
 /// What `--help` prints.
 pub(crate) const USAGE: &str = "\
 conformance --runtime NAME|PATH [options]     tests a runtime against the runtime-spec, as root
-conformance --controls [--runtime NAME|PATH]  compares runtimes; runc and crun come first
+conformance --controls [--runtime NAME|PATH]  compares runtimes with runc and crun
 
   --runtime NAME|PATH      runc, crun, keel, or a path; a name is looked up beside this
                            program and in $PATH; may be given several times with --controls
   --controls               test runc and crun too and print one table, clause x runtime
   --filter TEXT            only clauses with TEXT in the id or in the sentence
-  --format table|tap|json  form of the report (default: table)
+  --format FORM            table, tap, json, junit or markdown (default: table)
   --expect [NAME=]FILE     known differences of a runtime, a line each: `id: reason`
+  --results FILE           a table that `--format markdown` made: a clause that passed then and is
+                           skipped, or known to fail, now has failed; on such a machine
+  --official DIR           also run the programs *.t in DIR, which print TAP, such as those of
+                           runtime-tools; --filter official/ runs nothing else
   --wrap [NAME=]COMMAND    a command line put in front of each call of the runtime
-  --timeout SECONDS        limit of one call (default: 10); a runtime that hangs is killed
+  --timeout SECONDS        limit of one call (default: 10); a runtime that hangs is killed.
+                           A program of --official may take six times as long
   --busybox PATH           a statically linked busybox
+  --spec DIR               compare the clauses with the text of the specification, run nothing
   --list                   print the clauses and how each is checked, run nothing
   --help                   print this
 
@@ -43,10 +49,16 @@ pub(crate) struct Options {
     pub(crate) expect: Vec<(Option<String>, String)>,
     /// Wrappers, by the runtime's name where one is given.
     pub(crate) wrap: Vec<(Option<String>, String)>,
+    /// A table of results of before.
+    pub(crate) results: Option<String>,
+    /// A directory with programs of other suites.
+    pub(crate) official: Option<PathBuf>,
     /// Limit of one call.
     pub(crate) limit: Duration,
     /// The busybox to use.
     pub(crate) busybox: Option<PathBuf>,
+    /// The directory with the text of the specification.
+    pub(crate) spec: Option<PathBuf>,
     /// Whether to print the clauses and to run nothing.
     pub(crate) list: bool,
     /// Whether to print the usage.
@@ -63,8 +75,11 @@ impl Options {
             format: Format::Table,
             expect: Vec::new(),
             wrap: Vec::new(),
+            results: None,
+            official: None,
             limit: Duration::from_secs(10),
             busybox: None,
+            spec: None,
             list: false,
             help: false,
         };
@@ -106,6 +121,9 @@ impl Options {
             "--format" => self.format = format(&value?)?,
             "--expect" => self.expect.push(named(&value?)),
             "--wrap" => self.wrap.push(named(&value?)),
+            "--results" => self.results = Some(value?),
+            "--official" => self.official = Some(value?.into()),
+            "--spec" => self.spec = Some(value?.into()),
             "--timeout" => self.limit = seconds(&value?)?,
             "--busybox" => self.busybox = Some(value?.into()),
             _ => return Err(format!("unknown option {name:?}")),
@@ -114,14 +132,14 @@ impl Options {
     }
 
     fn check(self) -> Result<Self, String> {
-        if self.help || self.list {
+        if self.help || self.list || self.spec.is_some() {
             return Ok(self);
         }
         match self.runtimes.len() {
             0 if !self.controls => Err("no --runtime given".to_owned()),
             2.. if !self.controls => Err("several runtimes need --controls".to_owned()),
             _ if self.controls && self.format == Format::Tap => {
-                Err("--controls has no TAP form: use table or json".to_owned())
+                Err("--controls has no TAP form: use another --format".to_owned())
             }
             _ => Ok(self),
         }
@@ -146,12 +164,9 @@ fn named(text: &str) -> (Option<String>, String) {
 }
 
 fn format(text: &str) -> Result<Format, String> {
-    match text {
-        "table" => Ok(Format::Table),
-        "tap" => Ok(Format::Tap),
-        "json" => Ok(Format::Json),
-        _ => Err(format!("unknown format {text:?}: table, tap or json")),
-    }
+    let found = Format::NAMES.iter().find(|(name, _)| *name == text).map(|(_, format)| *format);
+    let names = Format::NAMES.map(|(name, _)| name).join(", ");
+    found.ok_or(format!("unknown format {text:?}: one of {names}"))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -1,7 +1,7 @@
 //! Performs the tests of a list of clauses with one runtime, one after the other.
 //!
 //! A test that fails, hangs or panics ends alone: its place is removed and the next one begins.
-//! Only this file decides what a result is; only `main` calls it.
+//! Only this file decides what a result of a clause is; only `main` calls it.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,9 +16,29 @@ use crate::case::{Case, Ground};
 use crate::clause::{Check, Clause, Outcome, Test, Verdict};
 use crate::expect::Expected;
 use crate::machine::Machine;
+use crate::official::Suite;
 use crate::process;
-use crate::report::{self, Format, Row, Status};
+use crate::report::{self, Column, Format, Item, Row, Status};
+use crate::results::Results;
 use crate::runtime::Runtime;
+
+/// What is tested.
+pub(crate) struct Tests {
+    /// The clauses.
+    pub(crate) clauses: Vec<&'static Clause>,
+    /// Programs that are not ours.
+    pub(crate) official: Option<Suite>,
+}
+
+/// A runtime to test, with what is known of it.
+pub(crate) struct Subject {
+    /// The runtime.
+    pub(crate) runtime: Runtime,
+    /// What it is known to do otherwise.
+    pub(crate) expected: Expected,
+    /// What it must not lose.
+    pub(crate) results: Results,
+}
 
 /// Where and how the tests run.
 pub(crate) struct Runner {
@@ -45,50 +65,58 @@ impl Runner {
     /// Tests a runtime and prints each row as soon as it is there.
     pub(crate) fn report(
         &self,
-        runtime: Runtime,
-        expected: &Expected,
-        clauses: &[&'static Clause],
+        subject: &Subject,
+        tests: &Tests,
         format: Format,
-    ) -> Result<Vec<Row>, String> {
-        let shown = self.describe(&runtime);
-        print!("{}", report::head(format, &shown, clauses.len()));
+    ) -> Result<Column, String> {
+        let (version, shown) = self.describe(&subject.runtime);
+        print!("{}", report::head(format, &shown));
         let mut number = 0;
-        let rows = self.rows(runtime, expected, clauses, |row| {
+        let rows = self.rows(subject, tests, |row| {
             number += 1;
             print!("{}", report::row(format, number, row));
         })?;
-        print!("{}", report::tail(format, &shown, &rows));
-        if format == Format::Json {
-            eprintln!("{}", report::Counts::of(&rows));
+        let column = Column { name: subject.runtime.name.clone(), runtime: shown, version, rows };
+        print!("{}", report::tail(format, &self.machine.kind(), &column));
+        if !matches!(format, Format::Table | Format::Tap) {
+            eprintln!("{}", report::Counts::of(&column.rows));
         }
-        Ok(rows)
+        Ok(column)
     }
 
-    /// Path and version of a runtime.
-    pub(crate) fn describe(&self, runtime: &Runtime) -> String {
+    /// The version of a runtime, and its path and version.
+    pub(crate) fn describe(&self, runtime: &Runtime) -> (String, String) {
         let dir = self.dir.join("version");
-        let shown = fs::create_dir(&dir).map(|()| runtime.describe(&dir, self.limit));
+        let version = fs::create_dir(&dir).map(|()| runtime.version(&dir, self.limit));
         let _ = fs::remove_dir_all(&dir);
-        shown.unwrap_or_else(|_| runtime.program.display().to_string())
+        let version = version.unwrap_or_default();
+        let shown = format!("{} ({version})", runtime.program.display());
+        (version, shown)
     }
 
     /// Tests a runtime; `each` sees every row.
     pub(crate) fn rows(
         &self,
-        runtime: Runtime,
-        expected: &Expected,
-        clauses: &[&'static Clause],
+        subject: &Subject,
+        tests: &Tests,
         mut each: impl FnMut(&Row),
     ) -> Result<Vec<Row>, String> {
+        let runtime = subject.runtime.clone();
         let dir = self.dir.join(&runtime.name);
         fs::create_dir(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
-        let ground = Ground { runtime, machine: self.machine.clone(), dir, limit: self.limit };
-        let rows = clauses.iter().enumerate().map(|(serial, clause)| {
-            let row = test(&ground, clause, serial, expected);
+        let ground =
+            Ground { runtime, machine: self.machine.clone(), dir: dir.clone(), limit: self.limit };
+        let mut rows = Vec::new();
+        for (serial, clause) in tests.clauses.iter().enumerate() {
+            let row = test(&ground, clause, serial, subject);
             each(&row);
-            row
-        });
-        Ok(rows.collect())
+            rows.push(row);
+        }
+        if let Some(suite) = &tests.official {
+            let Subject { runtime, expected, .. } = subject;
+            rows.extend(suite.rows(runtime, expected, &dir, self.limit, each)?);
+        }
+        Ok(rows)
     }
 }
 
@@ -111,9 +139,11 @@ fn leave_mounts() -> nix::Result<()> {
 }
 
 /// Tests one clause.
-fn test(ground: &Ground, clause: &'static Clause, serial: usize, expected: &Expected) -> Row {
+fn test(ground: &Ground, clause: &'static Clause, serial: usize, subject: &Subject) -> Row {
     let begin = Instant::now();
-    let known = expected.reason(clause).map(str::to_owned);
+    let lost = subject.results.lost(clause.id);
+    // No list excuses what the table has as passed.
+    let known = subject.expected.reason(clause.id).filter(|_| !lost).map(str::to_owned);
     let mut outdated = false;
     let status = match &clause.check {
         Check::Untestable(reason) => Status::Untestable(reason),
@@ -123,10 +153,15 @@ fn test(ground: &Ground, clause: &'static Clause, serial: usize, expected: &Expe
                 Status::Pass
             }
             Err(Verdict::Fail(seen)) => Status::Fail { seen, known },
+            Err(Verdict::Skip(reason)) if lost => {
+                let seen = format!("skipped, but it passed when RESULTS.md was made: {reason}");
+                Status::Fail { seen, known: None }
+            }
             Err(Verdict::Skip(reason)) => Status::Skip(reason),
         },
     };
-    Row { clause, status, seconds: begin.elapsed().as_secs_f64(), outdated }
+    let seconds = begin.elapsed().as_secs_f64();
+    Row { item: Item::from(clause), status, seconds, outdated }
 }
 
 fn perform(ground: &Ground, clause: &Clause, serial: usize, test: Test) -> Outcome {

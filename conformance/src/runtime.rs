@@ -14,6 +14,7 @@ use crate::clause::{Outcome, fail};
 use crate::process;
 
 /// A runtime binary.
+#[derive(Clone)]
 pub(crate) struct Runtime {
     /// As it was named: a column's title.
     pub(crate) name: String,
@@ -41,12 +42,11 @@ impl Runtime {
         Ok(Self { name, program, wrap })
     }
 
-    /// The binary and the first line of what it says about its version; it writes to `dir`.
-    pub(crate) fn describe(&self, dir: &Path, limit: Duration) -> String {
+    /// The first line of what the binary says about its version; it writes to `dir`.
+    pub(crate) fn version(&self, dir: &Path, limit: Duration) -> String {
         let call = Call { global: &[], args: &["--version"], cwd: None, before: "", limit };
         let said = self.call(&call, dir, 0).map(|answer| answer.stdout()).unwrap_or_default();
-        let version = said.lines().next().unwrap_or("unknown version");
-        format!("{} ({version})", self.program.display())
+        said.lines().next().unwrap_or("unknown version").to_owned()
     }
 
     /// The command to which the arguments of a call are added.

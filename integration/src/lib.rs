@@ -28,6 +28,7 @@ pub mod engine;
 pub mod inside;
 pub mod machine_code;
 pub mod race;
+pub mod readme;
 pub mod recorded;
 pub mod runtime;
 pub mod scene;

@@ -18,6 +18,36 @@ pub(crate) const CLAUSES: &[Clause] = &[
         "the runtime may check whether the cgroup is fit for the container",
         "a permission: what makes a cgroup unfit is left to the runtime",
     ),
+    Clause::untestable(
+        "config-linux.md#control-groups/fitness-error",
+        Level::Must,
+        "a cgroup that a check finds unfit is an error",
+        "which checks there are, if any, is left to the runtime",
+    ),
+    Clause::untestable(
+        "config-linux.md#cgroups-path/form",
+        Level::Must,
+        "the path is absolute or relative",
+        "every text is one or the other",
+    ),
+    Clause::untestable(
+        "config-linux.md#cgroups-path/relative-place",
+        Level::May,
+        "a relative path starts where the runtime wants",
+        "a permission; that it is always the same place is cgroups-path/relative",
+    ),
+    Clause::untestable(
+        "config-linux.md#cgroups-path/invalid",
+        Level::May,
+        "some paths may be invalid, and are an error then",
+        "which paths a runtime takes for invalid is left to it",
+    ),
+    Clause::untestable(
+        "config-linux.md#cgroups-path/additional",
+        Level::May,
+        "the process may be in cgroups of further controllers",
+        "a permission: being in them and not being in them are both right",
+    ),
     Clause::must(
         "config-linux.md#cgroups-path/absolute",
         "an absolute path starts at the cgroup mount point",
@@ -53,6 +83,11 @@ pub(crate) const CLAUSES: &[Clause] = &[
         "config-linux.md#allowed-device-list/order",
         "the rules are applied in the listed order",
         device_order,
+    ),
+    Clause::must(
+        "config-linux.md#allowed-device-list/all",
+        "a rule without numbers is for all devices of its type",
+        device_wildcard,
     ),
     Clause::must(
         "config-linux.md#allowed-device-list/access",
@@ -132,8 +167,15 @@ fn created(case: &Case<'_>) -> Outcome {
 
 fn every_controller(case: &Case<'_>) -> Outcome {
     let mut bundle = case.bundle()?;
-    bundle.config["linux"]["resources"] =
-        json!({"memory": {"limit": 1 << 26}, "pids": {"limit": 99}, "cpu": {"shares": 512}});
+    for (controller, limit) in [
+        ("memory", json!({"limit": 1 << 26})),
+        ("pids", json!({"limit": 99})),
+        ("cpu", json!({"shares": 512})),
+    ] {
+        if case.ground.machine.controller(controller).is_some() {
+            bundle.config["linux"]["resources"][controller] = limit;
+        }
+    }
     let container = case.idle(&mut bundle)?;
     for controller in ["memory", "pids", "cpu", "devices", "freezer"] {
         if case.ground.machine.controller(controller).is_some() {
@@ -200,6 +242,16 @@ fn device_order(case: &Case<'_>) -> Outcome {
         device_rules(case, json!([one, all]))?.as_str(),
         "end\n",
     )
+}
+
+fn device_wildcard(case: &Case<'_>) -> Outcome {
+    let all = json!({"allow": false, "access": "rwm"});
+    for (kind, wanted) in [("c", "read\nwrite\nend\n"), ("b", "end\n")] {
+        let rule = json!({"allow": true, "type": kind, "access": "rwm"});
+        let what = format!("what a rule for every {kind} allows");
+        equal(&what, device_rules(case, json!([all, rule]))?.as_str(), wanted)?;
+    }
+    Ok(())
 }
 
 fn device_access(case: &Case<'_>) -> Outcome {

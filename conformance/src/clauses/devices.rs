@@ -66,6 +66,18 @@ pub(crate) const CLAUSES: &[Clause] = &[
         mismatched_numbers,
     ),
     Clause::untestable(
+        "config-linux.md#devices/supply",
+        Level::May,
+        "how a device is supplied is left to the runtime",
+        "a permission: each way that works is as good",
+    ),
+    Clause::untestable(
+        "config-linux.md#devices/same-numbers",
+        Level::Should,
+        "no two devices have the same type and numbers",
+        "binds who writes the configuration",
+    ),
+    Clause::untestable(
         "config-linux.md#devices/others",
         Level::May,
         "devices that are neither configured nor default may be out of reach",

@@ -5,11 +5,14 @@
 //! clause.
 
 use std::fs;
+use std::io::Write;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::bundle::Bundle;
 use crate::case::Case;
-use crate::clause::{Clause, Outcome, ensure, equal, fail, skip};
+use crate::clause::{Clause, Level, Outcome, ensure, equal, fail, skip};
 use crate::clauses::cgroups::cgroup_dir;
 
 macro_rules! limits {
@@ -21,17 +24,21 @@ macro_rules! limits {
                 concat!("the limit `", $name, "` is set as configured"),
                 limit,
             ),
-        )+)+ PIDS_ZERO];
+        )+)+ PIDS_ZERO, CHECK_BEFORE_UPDATE, BURST, LEAF_OR_WEIGHT, HCA];
     };
 }
 
 limits! {
-    "memory": "limit" "reservation" "swap" "kernelTCP" "swappiness" "disableOOMKiller" "unlimited";
+    "memory": "limit" "reservation" "swap" "kernel" "kernelTCP" "swappiness" "disableOOMKiller"
+        "useHierarchy" "unlimited";
     "cpu": "shares" "quota" "period" "burst" "cpus" "mems" "idle" "realtimeRuntime"
         "realtimePeriod";
     "pids": "limit" "unlimited";
-    "block-io": "weight" "throttleReadBpsDevice" "throttleWriteBpsDevice" "throttleReadIOPSDevice"
-        "throttleWriteIOPSDevice";
+    "block-io": "weight" "leafWeight" "weightDevice" "throttleReadBpsDevice"
+        "throttleWriteBpsDevice" "throttleReadIOPSDevice" "throttleWriteIOPSDevice";
+    "huge-page-limits": "limit";
+    "network": "classID" "priorities";
+    "rdma": "hcaHandles" "hcaObjects";
 }
 
 /// A limit that is easily taken for none.
@@ -39,6 +46,38 @@ const PIDS_ZERO: Clause = Clause::should(
     "config-linux.md#pids/zero",
     "0 is a limit of the number of tasks like any other",
     pids_zero,
+);
+
+/// What is about a change of limits.
+const CHECK_BEFORE_UPDATE: Clause = Clause::untestable(
+    "config-linux.md#memory/checkBeforeUpdate",
+    Level::May,
+    "with `checkBeforeUpdate` a limit below the present use is refused",
+    "is about a later change of limits, for which the specification has no operation",
+);
+
+/// What is about the writer of a configuration.
+const BURST: Clause = Clause::untestable(
+    "config-linux.md#cpu/burst-above-quota",
+    Level::May,
+    "a `burst` above the `quota` may be an error",
+    "a permission; beyond it this binds who writes the configuration",
+);
+
+/// What is about the writer of a configuration, too.
+const LEAF_OR_WEIGHT: Clause = Clause::untestable(
+    "config-linux.md#block-io/weightDevice-one",
+    Level::Must,
+    "an entry of `weightDevice` has `weight`, `leafWeight` or both",
+    "binds who writes the configuration; what a runtime makes of another value is left open",
+);
+
+/// And this.
+const HCA: Clause = Clause::untestable(
+    "config-linux.md#rdma/one",
+    Level::Must,
+    "an entry of `rdma` has `hcaHandles`, `hcaObjects` or both",
+    "binds who writes the configuration; what a runtime makes of another value is left open",
 );
 
 /// How a limit is given and where it comes out.
@@ -73,6 +112,14 @@ fn memory(name: &str) -> Option<Limit> {
             ("memory.kmem.tcp.limit_in_bytes", limit.to_string()),
             None,
         ),
+        "kernel" => (
+            json!({"limit": limit, "kernel": limit / 2}),
+            ("memory.kmem.limit_in_bytes", (limit / 2).to_string()),
+            None,
+        ),
+        "useHierarchy" => {
+            (json!({"useHierarchy": true}), ("memory.use_hierarchy", "1".to_owned()), None)
+        }
         "swappiness" => (json!({"swappiness": 7}), ("memory.swappiness", "7".to_owned()), None),
         "disableOOMKiller" => (
             json!({"disableOOMKiller": true}),
@@ -153,15 +200,26 @@ fn block_device() -> Outcome<(u64, u64)> {
 }
 
 fn block_io(name: &str) -> Outcome<Option<Limit>> {
-    if name == "weight" {
-        return Ok(Some(Limit {
+    let weight = |resources: Value, file, text: &str| {
+        let v1 = (file, text.to_owned());
+        Ok(Some(Limit {
             controller: "blkio",
-            resources: json!({"blockIO": {"weight": 321}}),
-            v1: ("blkio.bfq.weight", "321".to_owned()),
+            resources: json!({"blockIO": resources}),
+            v1,
             v2: None,
-        }));
+        }))
+    };
+    match name {
+        "weight" => return weight(json!({"weight": 321}), "blkio.bfq.weight", "321"),
+        "leafWeight" => return weight(json!({"leafWeight": 321}), "blkio.leaf_weight", "321"),
+        _ => {}
     }
     let (major, minor) = block_device()?;
+    if name == "weightDevice" {
+        let entry = json!([{"major": major, "minor": minor, "weight": 321}]);
+        let text = format!("{major}:{minor} 321");
+        return weight(json!({"weightDevice": entry}), "blkio.bfq.weight_device", &text);
+    }
     let (v1, v2) = match name {
         "throttleReadBpsDevice" => ("blkio.throttle.read_bps_device", "rbps"),
         "throttleWriteBpsDevice" => ("blkio.throttle.write_bps_device", "wbps"),
@@ -177,12 +235,64 @@ fn block_io(name: &str) -> Outcome<Option<Limit>> {
     }))
 }
 
+/// The limit of the smallest huge pages, by reservation where the kernel counts that.
+fn huge_pages() -> Outcome<Limit> {
+    let sizes = fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
+    let kib = |entry: fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse::<u64>().ok()
+    };
+    // A cgroup has files for the sizes of the machine alone; 2 MiB is the one of most.
+    if !sizes.filter_map(kib).any(|size| size == 2048) {
+        return skip("the machine has no huge pages of 2 MiB");
+    }
+    let bytes = (8_u64 << 20).to_string();
+    Ok(Limit {
+        controller: "hugetlb",
+        resources: json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 8 << 20}]}),
+        v1: ("hugetlb.2MB.rsvd.limit_in_bytes", bytes.clone()),
+        v2: Some(("hugetlb.2MB.rsvd.max", bytes)),
+    })
+}
+
+fn network(name: &str) -> Option<Limit> {
+    let (controller, network, place) = match name {
+        "classID" => ("net_cls", json!({"classID": 0x10_0001}), ("net_cls.classid", "1048577")),
+        "priorities" => (
+            "net_prio",
+            json!({"priorities": [{"name": "lo", "priority": 7}]}),
+            ("net_prio.ifpriomap", "lo 7"),
+        ),
+        _ => return None,
+    };
+    let v1 = (place.0, place.1.to_owned());
+    Some(Limit { controller, resources: json!({"network": network}), v1, v2: None })
+}
+
+fn rdma(name: &str) -> Outcome<Option<Limit>> {
+    let devices = fs::read_dir("/sys/class/infiniband").into_iter().flatten().flatten();
+    let Some(device) = devices.filter_map(|d| d.file_name().into_string().ok()).next() else {
+        return skip("the machine has no RDMA device");
+    };
+    let (key, text) = match name {
+        "hcaHandles" => ("hcaHandles", "hca_handle=3"),
+        "hcaObjects" => ("hcaObjects", "hca_object=3"),
+        _ => return Ok(None),
+    };
+    let place = ("rdma.max", text.to_owned());
+    let resources = json!({"rdma": {device: {key: 3}}});
+    Ok(Some(Limit { controller: "rdma", resources, v1: place.clone(), v2: Some(place) }))
+}
+
 /// Tests the limit the clause is about.
 fn limit(case: &Case<'_>) -> Outcome {
     let limit = match case.section {
         "memory" => memory(case.topic),
         "cpu" => cpu(case.topic),
         "pids" => pids(case.topic),
+        "huge-page-limits" => Some(huge_pages()?),
+        "network" => network(case.topic),
+        "rdma" => rdma(case.topic)?,
         _ => block_io(case.topic)?,
     };
     let Some(limit) = limit else { return fail("the test knows no file of this limit") };
@@ -199,17 +309,44 @@ fn limit(case: &Case<'_>) -> Outcome {
     };
     let mut bundle = case.bundle()?;
     bundle.config["linux"]["resources"] = limit.resources;
+    if name == "hugetlb" {
+        // On v2 a cgroup has the files only where somebody wants them, and then it has them all.
+        return written(case, &mut bundle, name, file, &wanted);
+    }
     // Some files are in every cgroup but the root of their hierarchy: a plain container has them.
     let plain = case.idle(&mut case.bundle()?)?;
-    if !cgroup_dir(&plain, name)?.join(file).is_file() {
+    let place = cgroup_dir(&plain, name)?.join(file);
+    if !place.is_file() {
         return skip(format!("the kernel has no {file}"));
     }
-    let container = case.idle(&mut bundle)?;
-    let seen = fs::read_to_string(cgroup_dir(&container, name)?.join(file))?;
+    if matches!(case.topic, "kernel" | "weightDevice") && !takes(&place, &wanted) {
+        return skip(format!("the kernel does not keep what is written to {file}"));
+    }
+    written(case, &mut bundle, name, file, &wanted)
+}
+
+/// Fails unless a file of the container's cgroup has a line, or a word, as it is wanted.
+fn written(
+    case: &Case<'_>,
+    bundle: &mut Bundle,
+    controller: &str,
+    file: &str,
+    wanted: &str,
+) -> Outcome {
+    let container = case.idle(bundle)?;
+    let seen = fs::read_to_string(cgroup_dir(&container, controller)?.join(file))?;
     let found =
         seen.lines().any(|line| line == wanted || line.split(' ').any(|word| word == wanted));
     ensure!(found, "{file} is {:?}, not {wanted:?}", seen.trim());
     Ok(())
+}
+
+/// Whether a file of a cgroup of the test's own takes a value: the kernel has given up limits of its
+/// own memory, and a device may have a scheduler without weights.
+fn takes(file: &Path, value: &str) -> bool {
+    let written = fs::OpenOptions::new().write(true).open(file);
+    written.and_then(|mut file| file.write_all(value.as_bytes())).is_ok()
+        && fs::read_to_string(file).is_ok_and(|text| text.lines().any(|line| line == value))
 }
 
 fn pids_zero(case: &Case<'_>) -> Outcome {

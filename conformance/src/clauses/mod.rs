@@ -6,14 +6,19 @@
 use crate::clause::Clause;
 
 mod cgroups;
+mod configuration;
 mod devices;
+mod features;
+mod features_linux;
 mod hook_failures;
 mod hooks;
+mod intel_rdt;
 mod lifecycle;
 mod limits;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod operations;
 mod paths;
 mod privileges;
@@ -21,10 +26,13 @@ mod process;
 mod recording;
 mod root;
 mod scheduling;
+mod seccomp;
+mod seccomp_listener;
 mod state;
+mod unified;
 
 /// The rows of every file.
-pub(crate) const ALL: [&[Clause]; 16] = [
+pub(crate) const ALL: [&[Clause]; 26] = [
     state::CLAUSES,
     lifecycle::CLAUSES,
     operations::CLAUSES,
@@ -41,4 +49,14 @@ pub(crate) const ALL: [&[Clause]; 16] = [
     cgroups::CLAUSES,
     limits::CLAUSES,
     paths::CLAUSES,
+    net_devices::CLAUSES,
+    unified::CLAUSES,
+    intel_rdt::CLAUSES,
+    intel_rdt::UNTRIED,
+    seccomp::CLAUSES,
+    seccomp::LISTED,
+    seccomp_listener::CLAUSES,
+    configuration::CLAUSES,
+    features::CLAUSES,
+    features_linux::CLAUSES,
 ];

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use nix::mount::MsFlags;
 use serde_json::{Value, json};
 
-use crate::case::Case;
+use crate::case::{Around, Case};
 use crate::clause::{Check, Clause, Level, Outcome, ensure, equal, fail, skip};
+use crate::clauses::namespaces;
 use crate::container::Container;
 use crate::mountinfo::Mount;
 
@@ -23,7 +24,7 @@ macro_rules! options {
                 concat!("the mount option `", $name, "`"),
                 $test,
             ),
-        )+)+ IDMAP_NEEDS_MAPPINGS];
+        )+)+ IDMAP_NEEDS_MAPPINGS, IDMAP_NO_DATA, IDMAP_OF_CONTAINER];
     };
 }
 
@@ -52,6 +53,20 @@ const IDMAP_NEEDS_MAPPINGS: Clause = Clause {
     text: "`idmap` without mappings and without a user namespace is an error",
     check: Check::Test(idmap_needs_mappings),
 };
+
+/// An option of the runtime's own.
+const IDMAP_NO_DATA: Clause = Clause::should(
+    "config.md#linux-mount-options/idmap-no-data",
+    "`idmap` does not reach the file system",
+    idmap_no_data,
+);
+
+/// A mount that is mapped by what its container has.
+const IDMAP_OF_CONTAINER: Clause = Clause::may(
+    "config.md#linux-mount-options/idmap-of-container",
+    "`idmap` without mappings may use those of the user namespace",
+    idmap_of_container,
+);
 
 /// Names of options.
 type Names = &'static [&'static str];
@@ -260,6 +275,34 @@ fn idmap_needs_mappings(case: &Case<'_>) -> Outcome {
     let mut bundle = case.bundle()?;
     bundle.push("", "mounts", mapped(&dir, &["bind", "idmap"], None));
     case.refused(&bundle)
+}
+
+fn idmap_no_data(case: &Case<'_>) -> Outcome {
+    // A tmpfs refuses an option that it does not know.
+    needs_kernel(case, (6, 3))?;
+    let map = json!([{"containerID": 0, "hostID": 2000, "size": 1}]);
+    let mut bundle = case.bundle()?;
+    let mut mount = mapped(Path::new("tmpfs"), &["idmap"], Some((map.clone(), map)));
+    mount["type"] = json!("tmpfs");
+    bundle.push("", "mounts", mount);
+    equal("the file system", case.probe(&mut bundle, "stat -f -c %T /mnt")?.as_str(), "tmpfs\n")
+}
+
+fn idmap_of_container(case: &Case<'_>) -> Outcome {
+    needs_kernel(case, (5, 12))?;
+    let dir = case.make_dir("owned")?;
+    std::os::unix::fs::chown(&dir, Some(7), Some(8))?;
+    let mut bundle = case.bundle()?;
+    namespaces::add(&mut bundle, "user");
+    bundle.push("", "mounts", mapped(&dir, &["bind", "idmap"], None));
+    bundle.script("stat -c %u:%g /mnt");
+    let container = case.attempt(&bundle, &Around::default())?;
+    if !container.answer.ok {
+        return skip("a permission that the runtime makes no use of: it is an error");
+    }
+    container.start()?;
+    container.wait()?;
+    equal("the owner", container.answer.stdout().as_str(), "7:8\n")
 }
 
 fn mapped(source: &Path, options: &[&str], mappings: Option<(Value, Value)>) -> Value {

@@ -46,6 +46,36 @@ pub(crate) const CLAUSES: &[Clause] = &[
     ),
     Clause::must("config.md#mounts/9", "a source that does not exist is an error", missing_source),
     Clause::must("config.md#mounts/10", "mounts stay inside the container", private_to_container),
+    Clause::untestable(
+        "config.md#mounts/absolute",
+        Level::Should,
+        "a destination is absolute",
+        "binds who writes the configuration; what a relative one means is mounts/3",
+    ),
+    Clause::untestable(
+        "config.md#posix-platform-mounts/named",
+        Level::Should,
+        "mappings of a mount come with `idmap` or `ridmap`",
+        "binds who writes the configuration; what a runtime does without them is left open",
+    ),
+    Clause::untestable(
+        "config.md#posix-platform-mounts/call",
+        Level::Should,
+        "mappings of a mount are applied by mount_setattr(2)",
+        "no other call of the kernel does what linux-mount-options/idmap shows",
+    ),
+    Clause::untestable(
+        "config.md#linux-mount-options/custom",
+        Level::May,
+        "a runtime may know more options",
+        "a permission: no option is known to be one of them",
+    ),
+    Clause::untestable(
+        "config.md#linux-mount-options/custom-of-mount",
+        Level::Should,
+        "more options mean what they mean to mount(8)",
+        "which more options a runtime knows is its own affair",
+    ),
     Clause::must(
         "config.md#linux-mount-options/unknown",
         "other options go to the file system",

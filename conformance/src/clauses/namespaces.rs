@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::sync::mpsc::{Sender, channel};
-use std::thread::JoinHandle;
 
-use nix::sched::{CloneFlags, unshare};
 use serde_json::{Value, json};
 
 use crate::bundle::Bundle;
 use crate::case::Case;
 use crate::clause::{Clause, Level, Outcome, about, ensure, equal, fail, skip};
+use crate::namespace::HeldNamespace;
 
 /// The rows.
 pub(crate) const CLAUSES: &[Clause] = &[
@@ -170,7 +168,7 @@ fn own(file: &str) -> Outcome<String> {
 }
 
 /// Adds a new namespace of a kind, with the mappings a user namespace needs.
-fn add(bundle: &mut Bundle, kind: &str) {
+pub(crate) fn add(bundle: &mut Bundle, kind: &str) {
     bundle.namespace(kind, Some(json!({"type": kind})));
     if kind == "user" {
         bundle.config["linux"]["uidMappings"] = maps(&[(0, 100_000, 65536)]);
@@ -188,12 +186,17 @@ fn maps(entries: &[(u32, u32, u32)]) -> Value {
 }
 
 fn new(case: &Case<'_>) -> Outcome {
-    let file = file_of(case.topic)?;
+    new_of(case, case.topic)
+}
+
+/// Fails unless two containers each have a new namespace of a kind.
+pub(crate) fn new_of(case: &Case<'_>, kind: &str) -> Outcome {
+    let file = file_of(kind)?;
     let own = own(file)?;
     // Each with a cgroup of its own: a runtime may refuse one that is in use.
     let (mut one, mut other) = (case.bundle()?, case.bundle()?);
-    add(&mut one, case.topic);
-    add(&mut other, case.topic);
+    add(&mut one, kind);
+    add(&mut other, kind);
     let (first, second) = (case.idle(&mut one)?, case.idle(&mut other)?);
     let (first, second) = (first.namespace(file)?, second.namespace(file)?);
     ensure!(first != own, "the namespace is the runtime's");
@@ -218,45 +221,12 @@ fn join(case: &Case<'_>) -> Outcome {
 
 fn join_mounts(case: &Case<'_>) -> Outcome {
     // Not a container's: the bundle has to be in sight there.
-    let thread = MountThread::start()?;
+    let thread = HeldNamespace::mounts()?;
     let mut bundle = case.bundle()?;
     bundle.namespace("mount", Some(json!({"type": "mount", "path": thread.path})));
     let guest = case.idle(&mut bundle)?;
     let wanted = fs::read_link(&thread.path)?.display().to_string();
     equal("the namespace", guest.namespace("mnt")?, wanted)
-}
-
-/// A thread in a mount namespace of its own, until it is dropped.
-struct MountThread {
-    /// The namespace's file.
-    path: String,
-    hold: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl MountThread {
-    fn start() -> Outcome<Self> {
-        let (hold, held) = channel::<()>();
-        let (tell, told) = channel();
-        let thread = std::thread::spawn(move || {
-            let made = unshare(CloneFlags::CLONE_NEWNS).map(|()| nix::unistd::gettid());
-            let _ = tell.send(made);
-            // Ends when the other side is dropped.
-            let _ = held.recv();
-        });
-        let Ok(made) = told.recv() else { return fail("the thread of the test ended") };
-        let path = format!("/proc/{}/task/{}/ns/mnt", std::process::id(), made?);
-        Ok(Self { path, hold: Some(hold), thread: Some(thread) })
-    }
-}
-
-impl Drop for MountThread {
-    fn drop(&mut self) {
-        self.hold.take();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }
 
 fn path_absolute(case: &Case<'_>) -> Outcome {

@@ -4,7 +4,7 @@
 //! system. Which copy ran, what it read from its standard input, in which namespaces it was and
 //! during which operation is what the tests of the hooks judge. Nothing is judged here.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -114,6 +114,9 @@ pub(crate) fn observe(case: &Case<'_>, kind: &str, more: &str) -> Outcome<Seen> 
     note("create")?;
     let pid = container.pid()?;
     let namespaces = NAMESPACES.iter().map(|n| container.namespace(n)).collect::<Outcome<_>>()?;
+    // While they are open, no namespace that comes later is taken for one of them.
+    let open = |n| File::open(format!("/proc/{pid}/ns/{n}"));
+    let _held = NAMESPACES.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     container.start()?;
     note("start")?;
     container.stop()?;

@@ -4,8 +4,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::case::Case;
-use crate::clause::{Clause, Outcome, equal, skip};
+use crate::bundle::Bundle;
+use crate::case::{Around, Case};
+use crate::clause::{Clause, Outcome, ensure, equal, fail, skip};
 use crate::container::Container;
 
 /// The rows.
@@ -36,6 +37,37 @@ pub(crate) const CLAUSES: &[Clause] = &[
         "config.md#linux-process/scheduler-priority",
         "`priority` is the static priority",
         priority,
+    ),
+    Clause::must(
+        "config.md#linux-process/scheduler-flags",
+        "`flags` are those of the scheduler: with SCHED_FLAG_RESET_ON_FORK a child has none of it",
+        reset_on_fork,
+    ),
+    Clause::must(
+        "config.md#linux-process/scheduler-unknown-flag",
+        "a flag that is not listed is an error",
+        unknown_flag,
+    ),
+    Clause::must(
+        "config.md#linux-process/scheduler-times",
+        "times the kernel refuses are an error: `runtime`, `deadline` and `period` are passed on",
+        times,
+    ),
+    Clause::must(
+        "config.md#linux-process/execCPUAffinity-final",
+        "a process that is added runs on the CPUs of `final`",
+        |case| affinity(case, &json!({"initial": "0", "final": "1"}), "1"),
+    ),
+    Clause::must(
+        "config.md#linux-process/execCPUAffinity-init",
+        "the container's own process is not bound by it",
+        affinity_of_init,
+    ),
+    Clause::should(
+        "config.md#linux-process/execCPUAffinity-final-unset",
+        "without `final` the CPUs are not changed after the cgroup is entered",
+        // The kernel leaves what `initial` has set: the cgroup allows that CPU.
+        |case| affinity(case, &json!({"initial": "1"}), "1"),
     ),
     Clause::must(
         "config.md#linux-process/IOPRIO_CLASS_RT",
@@ -175,6 +207,70 @@ fn priority(case: &Case<'_>) -> Outcome {
     equal("the priority", stat(&scheduled(case, scheduler)?, 40)?, "7")
 }
 
+fn reset_on_fork(case: &Case<'_>) -> Outcome {
+    let mut bundle = case.bundle()?;
+    bundle.config["process"]["scheduler"] =
+        json!({"policy": "SCHED_BATCH", "nice": -3, "flags": ["SCHED_FLAG_RESET_ON_FORK"]});
+    let policy = "cut -d ' ' -f 19,41";
+    let script = format!("{policy} /proc/$$/stat; {policy} /proc/self/stat; true");
+    // The second line is that of the child which reads it: for the last command there is none.
+    equal("nice value and policy", case.probe(&mut bundle, &script)?.as_str(), "-3 3\n0 3\n")
+}
+
+fn unknown_flag(case: &Case<'_>) -> Outcome {
+    let mut bundle = case.bundle()?;
+    bundle.config["process"]["scheduler"] =
+        json!({"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_MOON"]});
+    case.refused(&bundle)
+}
+
+fn times(case: &Case<'_>) -> Outcome {
+    let millisecond = 1_000_000_u64;
+    for (runtime, deadline, period) in [(0, 100, 100), (90, 80, 100), (10, 100, 50)] {
+        let mut bundle = case.bundle()?;
+        bundle.config["process"]["scheduler"] = json!({
+            "policy": "SCHED_DEADLINE", "runtime": runtime * millisecond,
+            "deadline": deadline * millisecond, "period": period * millisecond
+        });
+        // Whether `create` or `start` sets them is left open.
+        let container = case.attempt(&bundle, &Around::default())?;
+        if container.answer.ok {
+            let what = format!("{runtime} of {period} ms, with a deadline of {deadline} ms,");
+            let answer = container.operation("start")?;
+            ensure!(!answer.ok, "{what} are accepted");
+        }
+    }
+    Ok(())
+}
+
+/// Fails unless a process that is added to a container may run on these CPUs.
+fn affinity(case: &Case<'_>, affinity: &Value, wanted: &str) -> Outcome {
+    let allowed = "Cpus_allowed_list";
+    let mut bundle = two_cpus(case)?;
+    bundle.config["process"]["execCPUAffinity"] = affinity.clone();
+    let container = case.idle(&mut bundle)?;
+    let answer = case.call(&["exec", &container.id, "/bin/grep", allowed, "/proc/self/status"])?;
+    let seen = answer.success()?.stdout();
+    equal(allowed, seen.split_whitespace().last().unwrap_or_default(), wanted)
+}
+
+fn affinity_of_init(case: &Case<'_>) -> Outcome {
+    let mut bundle = two_cpus(case)?;
+    let free = case.idle(&mut bundle)?.status_field("Cpus_allowed_list")?;
+    let mut bundle = two_cpus(case)?;
+    bundle.config["process"]["execCPUAffinity"] = json!({"initial": "0", "final": "1"});
+    let bound = case.idle(&mut bundle)?.status_field("Cpus_allowed_list")?;
+    equal("the CPUs of the container's process", bound, free)
+}
+
+/// A bundle, where there are two CPUs to choose from.
+fn two_cpus(case: &Case<'_>) -> Outcome<Bundle> {
+    match fs::metadata("/sys/devices/system/cpu/cpu1") {
+        Ok(_) => case.bundle(),
+        Err(_) => skip("the machine has one CPU"),
+    }
+}
+
 fn io_priority(case: &Case<'_>) -> Outcome {
     let mut bundle = case.bundle()?;
     let level = 5;
@@ -191,20 +287,69 @@ fn io_priority(case: &Case<'_>) -> Outcome {
 }
 
 fn memory_policy(case: &Case<'_>) -> Outcome {
+    match case.topic.starts_with("MPOL_F_") {
+        true => memory_flag(case, case.topic),
+        false => memory_mode(case, case.topic),
+    }
+}
+
+/// Fails unless a mode has its effect.
+pub(crate) fn memory_mode(case: &Case<'_>, mode: &str) -> Outcome {
+    let shown = match mode {
+        "MPOL_DEFAULT" => "default",
+        "MPOL_BIND" => "bind:0",
+        "MPOL_INTERLEAVE" => "interleave:0",
+        "MPOL_WEIGHTED_INTERLEAVE" => "weighted interleave:0",
+        "MPOL_PREFERRED" => "prefer:0",
+        "MPOL_PREFERRED_MANY" => "prefer (many):0",
+        "MPOL_LOCAL" => "local",
+        _ => return fail(format!("the test knows no effect of {mode}")),
+    };
+    let mut policy = json!({"mode": mode});
+    if !matches!(mode, "MPOL_DEFAULT" | "MPOL_LOCAL") {
+        policy["nodes"] = json!("0-0");
+    }
+    // Modes that came later, each with the version of the kernel.
+    let since = match mode {
+        "MPOL_PREFERRED_MANY" => (5, 15),
+        "MPOL_WEIGHTED_INTERLEAVE" => (6, 9),
+        _ => (0, 0),
+    };
+    if case.ground.machine.kernel < since {
+        return skip(format!("the kernel is older than {}.{}", since.0, since.1));
+    }
+    let seen = policy_of(case, policy)?;
+    ensure!(seen.starts_with(shown), "the policy is {seen:?}, not {shown:?}");
+    Ok(())
+}
+
+/// Fails unless a flag has its effect.
+pub(crate) fn memory_flag(case: &Case<'_>, flag: &str) -> Outcome {
+    let shown = match flag {
+        "MPOL_F_STATIC_NODES" => "bind=static:0",
+        "MPOL_F_RELATIVE_NODES" => "bind=relative:0",
+        // A kernel without balancing knows no such flag.
+        "MPOL_F_NUMA_BALANCING" if fs::metadata("/proc/sys/kernel/numa_balancing").is_err() => {
+            return skip("the kernel does not balance memory among nodes");
+        }
+        "MPOL_F_NUMA_BALANCING" => "bind=balancing:0",
+        _ => return fail(format!("the test knows no effect of {flag}")),
+    };
+    let seen = policy_of(case, json!({"mode": "MPOL_BIND", "nodes": "0", "flags": [flag]}))?;
+    ensure!(seen.starts_with(shown), "the policy is {seen:?}, not {shown:?}");
+    Ok(())
+}
+
+/// A container's policy as numa_maps(5) shows it, with what follows.
+fn policy_of(case: &Case<'_>, policy: Value) -> Outcome<String> {
     if fs::metadata("/proc/self/numa_maps").is_err() {
         return skip("the kernel knows of no memory nodes");
     }
-    let (policy, shown) = match case.topic {
-        "MPOL_BIND" => (json!({"mode": "MPOL_BIND", "nodes": "0"}), "bind:0"),
-        "MPOL_INTERLEAVE" => (json!({"mode": "MPOL_INTERLEAVE", "nodes": "0"}), "interleave:0"),
-        "MPOL_PREFERRED" => (json!({"mode": "MPOL_PREFERRED", "nodes": "0-0"}), "prefer:0"),
-        "MPOL_LOCAL" => (json!({"mode": "MPOL_LOCAL"}), "local"),
-        flag => (json!({"mode": "MPOL_BIND", "nodes": "0", "flags": [flag]}), "bind=static:0"),
-    };
     let mut bundle = case.bundle()?;
     bundle.config["linux"]["memoryPolicy"] = policy;
     let maps = case.idle(&mut bundle)?.proc("numa_maps")?;
-    equal("the policy", maps.split_whitespace().nth(1).unwrap_or_default(), shown)
+    let first = maps.lines().next().and_then(|line| line.split_once(' '));
+    Ok(first.map_or_else(String::new, |(_, policy)| policy.to_owned()))
 }
 
 fn unknown_mode(case: &Case<'_>) -> Outcome {

@@ -140,8 +140,13 @@ fn steps(totals: &mut Totals) -> Vec<Step> {
         steps.push(Step { obstacle: no_machine, ..Step::new(name, &line) });
     }
     if root {
-        let line = "cargo run -q -p conformance -- --expect conformance/expect/keel.txt --runtime";
-        steps.push(Step::new("conformance", line));
+        let line = "cargo run -q -p conformance -- --expect conformance/expect/keel.txt";
+        let results = "--results conformance/RESULTS.md --runtime";
+        steps.push(Step::new("conformance", &format!("{line} {results}")));
+        if !Layout::here().is_v2() {
+            let line = format!("integration/with-cgroups v2 {line} --filter config-linux.md#");
+            steps.push(Step::new("conformance on cgroup v2", &format!("{line} --runtime")));
+        }
     } else {
         totals.skip("conformance: not run as root".to_owned());
     }
@@ -187,7 +192,7 @@ impl Totals {
             return self.skip(format!("{}: {reason}", step.name));
         }
         let mut words = step.words.clone();
-        if step.name == "conformance" {
+        if step.name.starts_with("conformance") {
             match Runtime::under_test() {
                 Ok(runtime) => words.push(runtime.program().display().to_string()),
                 Err(reason) => return self.fail(format!("conformance: {reason}")),
