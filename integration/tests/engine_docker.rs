@@ -6,11 +6,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use integration::bundle::write;
-use integration::docker::{Docker, FIREWALL, PROGRAMS};
+use integration::docker::{Docker, FIREWALL, LAYERS, PROGRAMS};
 use integration::docker_like::DockerLike;
 use integration::engine::{EATER, IMAGE, NO_FILE, on_a_terminal, scene};
 use integration::runtime::until;
-use integration::{Inside, Need, Scene, skip};
+use integration::{Inside, Need, Scene, debian, skip};
 
 #[test]
 fn containers_run_with_and_without_a_terminal_and_their_exit_codes_are_told() {
@@ -99,6 +99,16 @@ fn limits_are_set_measured_and_updated() {
 fn volumes_and_read_only_roots_hold_what_they_should() {
     let Some(scene) = scene(&PROGRAMS) else { return };
     Docker::start(&scene).check_volumes();
+}
+
+#[test]
+fn a_web_server_and_a_database_do_their_work() {
+    let needs = [&PROGRAMS[..], &[Need::Program("unshare")]].concat();
+    let Some((scene, image)) = debian::scene(&needs) else { return };
+    let docker = Docker::started(&scene, |call| call.under(["unshare", "--mount"]).arg(LAYERS));
+    docker.load(&image);
+    docker.check_web_server();
+    docker.check_database();
 }
 
 #[test]
