@@ -50,9 +50,13 @@ impl<'a> Node<'a> {
         machine.sh(&format!(
             "ip link set lo up; ip addr add {address}/24 dev eth0; ip link set eth0 up"
         ));
-        let script = format!("echo {name} >/proc/sys/kernel/hostname");
+        // Docker keeps files of its balancers in /var/lib/docker, whatever it is told.
+        let script = format!(
+            "echo {name} >/proc/sys/kernel/hostname
+             mount -t tmpfs none /run && mount -t tmpfs none /var/lib"
+        );
         let call = scene.call("sh").args(["-c", &script]);
-        call.under(machine.enter(&["--uts"])).run().ok();
+        call.under(machine.enter(&["--uts", "--mount"])).run().ok();
         let mut node = Self { docker: None, machine, name, address };
         node.start(scene);
         node.docker().load(image);
