@@ -50,7 +50,8 @@ fn archive(scene: &Scene) -> Result<PathBuf, String> {
     let archive = cache.join(format!("{:016x}.tar", key.finish()));
     let told = |error: io::Error| format!("{}: {error}", cache.display());
     fs::create_dir_all(&cache).map_err(told)?;
-    let lock = File::create(cache.join("lock")).map_err(told)?;
+    let lock = File::options().write(true).create(true).truncate(false).open(cache.join("lock"));
+    let lock = lock.map_err(told)?;
     lock.lock().map_err(told)?;
     if fs::metadata(&archive).is_err() {
         clean(&cache);
