@@ -21,6 +21,10 @@ use crate::skip::Need;
 pub const PROGRAMS: [Need; 3] =
     [Need::Program("dockerd"), Need::Program("docker"), Need::Program("containerd")];
 
+/// What [`Docker::limits`] reads.
+pub const LIMITS: [Need; 3] =
+    [Need::Controller("memory"), Need::Controller("cpu"), Need::Controller("pids")];
+
 /// What a daemon does with the network of the namespace it is in.
 pub const FIREWALL: [&str; 3] = ["--iptables=true", "--ip-forward=true", "--ip-masq=true"];
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use integration::bundle::write;
-use integration::docker::{Docker, FIREWALL, LAYERS, PROGRAMS};
+use integration::docker::{Docker, FIREWALL, LAYERS, LIMITS, PROGRAMS};
 use integration::docker_like::DockerLike;
 use integration::runtime::{Invocation, scaled, until};
 use integration::{Need, Scene, debian};
@@ -27,7 +27,7 @@ const FILES: [(&str, &str); 5] = [
 /// A scene and the image's archive, if everything is there.
 fn scene() -> Option<(Scene, PathBuf)> {
     let programs = ["docker-compose", "unshare", "nsenter", "ip", "iptables"].map(Need::Program);
-    debian::scene(&[&PROGRAMS[..], &programs].concat())
+    debian::scene(&[&PROGRAMS[..], &LIMITS, &programs].concat())
 }
 
 /// The application, which is up.

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use integration::bundle::write;
-use integration::docker::{Docker, FIREWALL, LAYERS, PROGRAMS};
+use integration::docker::{Docker, FIREWALL, LAYERS, LIMITS, PROGRAMS};
 use integration::docker_like::DockerLike;
 use integration::engine::{EATER, IMAGE, NO_FILE, on_a_terminal, scene};
 use integration::runtime::until;
@@ -66,8 +66,7 @@ fn a_service_is_entered_paused_stopped_restarted_and_killed() {
 
 #[test]
 fn limits_are_set_measured_and_updated() {
-    let controllers = ["memory", "cpu", "pids"].map(Need::Controller);
-    let Some(scene) = scene(&[&PROGRAMS[..], &controllers].concat()) else { return };
+    let Some(scene) = scene(&[&PROGRAMS[..], &LIMITS].concat()) else { return };
     let docker = Docker::start(&scene);
     let limits = ["--memory", "64m", "--memory-swap", "64m", "--cpus", "0.5", "--pids-limit", "50"];
     docker.serve("one", &limits);

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use integration::docker::{Docker, FIREWALL, LAYERS, PROGRAMS};
+use integration::docker::{Docker, FIREWALL, LAYERS, LIMITS, PROGRAMS};
 use integration::docker_like::DockerLike;
 use integration::engine::{Remains, lives};
 use integration::holder::Holder;
@@ -200,7 +200,8 @@ impl<'a> Swarm<'a> {
 #[test]
 fn a_service_runs_on_three_nodes_is_updated_and_survives_the_loss_of_one() {
     let programs = ["unshare", "nsenter", "ip", "iptables"].map(Need::Program);
-    let Some((scene, image)) = debian::scene(&[&PROGRAMS[..], &programs].concat()) else { return };
+    let needs = [&PROGRAMS[..], &LIMITS, &programs].concat();
+    let Some((scene, image)) = debian::scene(&needs) else { return };
     let mut swarm = Swarm::start(&scene, &image);
     let limits = ["--limit-memory", "64m", "--limit-cpu", "0.5", "--limit-pids", "20"];
     let update = ["--update-parallelism", "2", "--update-monitor", "100ms"];
