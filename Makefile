@@ -35,9 +35,9 @@ demo: build
 test: toolchain
 	@integration/install-packages busybox-static util-linux
 	@integration/install-packages --optional runc crun podman conmon netavark containerd docker.io \
-		containernetworking-plugins iptables umoci skopeo buildah catatonit curl strace iproute2 \
-		uidmap keyutils zsh fish man-db groff-base qemu-system-x86 e2fsprogs mmdebstrap xz-utils \
-		python3-seccomp
+		docker-compose containernetworking-plugins iptables umoci skopeo buildah catatonit curl strace \
+		iproute2 uidmap keyutils zsh fish man-db groff-base qemu-system-x86 e2fsprogs mmdebstrap \
+		xz-utils python3-seccomp
 	@$(CARGO) run -q -p integration --bin suite
 
 # musl, because glibc's start-up alone costs more than most commands of keel: 68 CPUID

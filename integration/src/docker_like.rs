@@ -3,10 +3,22 @@
 //! Containers have no network. How the engine itself is started is not known here.
 
 use crate::bundle::write;
+use crate::debian::DEBIAN;
 use crate::engine::{IMAGE, SERVICE};
 use crate::inside::Inside;
 use crate::runtime::{Invocation, until};
 use crate::scene::Scene;
+
+/// Asks the server in the container so many times, and tells how often it gave its last answer.
+const REQUESTS: &str = "\
+import sys, urllib.request
+pages = [urllib.request.urlopen('http://127.0.0.1/').read() for _ in range(int(sys.argv[1]))]
+print(pages.count(pages[-1]), pages[-1].decode(), end='')
+";
+
+/// The users of the processes whose parent is the first one, those that were entered aside.
+const WORKERS: &str = "for dir in /proc/[2-9]* /proc/1?*; do \
+                       grep -qs '^PPid:.1$' $dir/status && stat -c %u $dir; done; :";
 
 /// A command such as `docker`.
 pub trait DockerLike {
@@ -16,9 +28,14 @@ pub trait DockerLike {
     /// A call with what leads to the engine's state.
     fn call(&self, words: &[&str]) -> Invocation;
 
-    /// `run` without a network.
+    /// `run` of an image without a network.
+    fn run_image(&self, image: &str, options: &[&str], words: &[&str]) -> Invocation {
+        self.call(&["run", "--network", "none"]).args(options).arg(image).args(words)
+    }
+
+    /// `run` of the image of busybox without a network.
     fn run(&self, options: &[&str], words: &[&str]) -> Invocation {
-        self.call(&["run", "--network", "none"]).args(options).arg(IMAGE).args(words)
+        self.run_image(IMAGE, options, words)
     }
 
     /// What a container that must succeed writes.
@@ -66,6 +83,75 @@ pub trait DockerLike {
         let seen = self.output(&["--volume", "named:/data:ro"], "cat /data/file; touch /data/x; :");
         assert_eq!(seen, "kept\nmore\n");
         self.call(&["volume", "rm", "named"]).run().ok();
+    }
+
+    /// nginx with workers of another user, many requests, a new configuration, and an orderly end.
+    #[track_caller]
+    fn check_web_server(&self) {
+        let options = ["--detach", "--name", "web", "--volume", "site:/var/www/html"];
+        self.run_image(DEBIAN, &options, &["nginx", "-g", "daemon off;"]).run().ok();
+        let fill = "echo first >/var/www/html/index.html";
+        until("a page in the volume", || {
+            self.exec(&["web", "sh", "-c", fill]).run().status.success()
+        });
+        let ask = |count: &str| {
+            let outcome = self.exec(&["web", "python3", "-c", REQUESTS, count]).run();
+            outcome.status.success().then_some(outcome.stdout)
+        };
+        until("the server", || ask("1").is_some());
+        assert_eq!(ask("500").as_deref(), Some("500 first\n"));
+        let workers = self.exec(&["web", "sh", "-c", WORKERS]).run().ok().stdout;
+        assert!(!workers.is_empty() && workers.lines().all(|user| user == "33"), "{workers}");
+
+        let redirect = "echo 'server { listen 80; return 200 \"second\\n\"; }' \
+                        >/etc/nginx/sites-enabled/default && nginx -s reload";
+        self.exec(&["web", "sh", "-c", redirect]).run().ok();
+        until("the new configuration", || ask("1").as_deref() == Some("1 second\n"));
+        self.call(&["stop", "--time", "20", "web"]).run().ok();
+        assert_eq!(self.inspect("web", "State.ExitCode"), "0");
+        self.remove("web");
+        self.call(&["volume", "rm", "site"]).run().ok();
+    }
+
+    /// Redis as another user, whose data in a volume outlives a crash and the container.
+    #[track_caller]
+    fn check_database(&self) {
+        let start = |name: &str| {
+            let options = ["--detach", "--name", name, "--volume", "kept:/var/lib/redis"];
+            let limits = ["--memory", "128m", "--user", "redis"];
+            let server = ["redis-server", "--dir", "/var/lib/redis", "--appendonly", "yes"];
+            let words = [&server[..], &["--appendfsync", "always"]].concat();
+            self.run_image(DEBIAN, &[&options[..], &limits].concat(), &words).run().ok();
+        };
+        let ask = |name: &str, words: &[&str]| {
+            self.exec(&[&[name, "redis-cli"], words].concat()).run().stdout
+        };
+        start("one");
+        until("the database", || ask("one", &["ping"]) == "PONG\n");
+        assert_eq!(ask("one", &["set", "key", "value"]), "OK\n");
+        let many = ["redis-benchmark", "-q", "-n", "2000", "-t", "incr,lpush"];
+        let told = self.exec(&[&["one"], &many[..]].concat()).run().ok().stdout;
+        assert_eq!(told.matches("requests per second").count(), 2, "{told}");
+        self.call(&["kill", "one"]).run().ok();
+        self.call(&["wait", "one"]).run().ok();
+        self.call(&["start", "one"]).run().ok();
+        until("the database's return", || ask("one", &["get", "key"]) == "value\n");
+        self.call(&["stop", "--time", "20", "one"]).run().ok();
+        assert_eq!(self.inspect("one", "State.ExitCode"), "0");
+        self.remove("one");
+
+        start("two");
+        until("the other database", || ask("two", &["get", "counter:__rand_int__"]) == "2000\n");
+        assert_eq!(ask("two", &["get", "key"]), "value\n");
+        self.call(&["stop", "--time", "20", "two"]).run().ok();
+        self.remove("two");
+        self.call(&["volume", "rm", "kept"]).run().ok();
+    }
+
+    /// Removes a container that has stopped.
+    #[track_caller]
+    fn remove(&self, name: &str) {
+        self.call(&["rm", name]).run().ok();
     }
 
     /// Users, capabilities, no new privileges, and profiles of seccomp.

@@ -6,73 +6,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use integration::bundle::write;
+use integration::docker::{Docker, FIREWALL, LAYERS, LIMITS, PROGRAMS};
 use integration::docker_like::DockerLike;
-use integration::engine::{
-    Daemon, EATER, IMAGE, NO_FILE, Remains, cpu_quota, image, memory_limit, on_a_terminal,
-    pids_limit, scene,
-};
-use integration::runtime::{Invocation, until};
-use integration::{Inside, Need, Scene, skip};
-
-const PROGRAMS: [Need; 3] =
-    [Need::Program("dockerd"), Need::Program("docker"), Need::Program("containerd")];
-
-/// A Docker daemon that has the image.
-struct Docker<'a> {
-    _daemon: Daemon,
-    scene: &'a Scene,
-    dir: PathBuf,
-    /// The command.
-    client: &'static str,
-    _remains: Remains<'a>,
-}
-
-impl<'a> Docker<'a> {
-    fn start(scene: &'a Scene) -> Self {
-        Self::started(scene, |call| call)
-    }
-
-    /// Starts it, with something changed about the call, and loads the image.
-    fn started(scene: &'a Scene, edit: impl FnOnce(Invocation) -> Invocation) -> Self {
-        let dir = scene.directory("docker");
-        let path = |name: &str| dir.join(name).display().to_string();
-        // Else it makes a key below /etc.
-        let config = format!("{{\"deprecated-key-path\": \"{}\"}}", path("key.json"));
-        write(&dir.join("daemon.json"), config.as_bytes());
-        let runtime = format!("tested={}", scene.runtime().program().display());
-        let socket = dir.join("socket");
-        let call = scene.call("dockerd").env("HOME", &dir);
-        let call = call
-            .args(["--data-root", &path("data"), "--exec-root", &path("exec")])
-            .args(["--pidfile", &path("pid"), "--config-file", &path("daemon.json")])
-            .args(["--host", &format!("unix://{}", socket.display())])
-            .args(["--add-runtime", &runtime, "--default-runtime", "tested"])
-            .args(["--cgroup-parent", &scene.cgroup()])
-            .args(["--storage-driver", "vfs", "--exec-opt", "native.cgroupdriver=cgroupfs"])
-            .args(["--oom-score-adjust", "0", "--bridge", "none", "--iptables=false"])
-            .args(["--ip-forward=false", "--ip-masq=false"]);
-        let remains = Remains(scene);
-        let daemon = Daemon::start(edit(call), &socket);
-        let docker = Self { _daemon: daemon, scene, dir, client: "docker", _remains: remains };
-        docker.call(&["load", "--quiet", "--input"]).arg(image(scene)).run().ok();
-        docker
-    }
-
-    fn cgroup(&self, name: &str) -> String {
-        format!("{}/{}", self.scene.cgroup(), self.inspect(name, "Id"))
-    }
-}
-
-impl DockerLike for Docker<'_> {
-    fn scene(&self) -> &Scene {
-        self.scene
-    }
-
-    fn call(&self, words: &[&str]) -> Invocation {
-        let call = self.scene.call(self.client).env("HOME", self.scene.dir());
-        call.args(["--host", &format!("unix://{}", self.dir.join("socket").display())]).args(words)
-    }
-}
+use integration::engine::{EATER, IMAGE, NO_FILE, on_a_terminal, scene};
+use integration::runtime::until;
+use integration::{Inside, Need, Scene, debian, skip};
 
 #[test]
 fn containers_run_with_and_without_a_terminal_and_their_exit_codes_are_told() {
@@ -128,13 +66,11 @@ fn a_service_is_entered_paused_stopped_restarted_and_killed() {
 
 #[test]
 fn limits_are_set_measured_and_updated() {
-    let controllers = ["memory", "cpu", "pids"].map(Need::Controller);
-    let Some(scene) = scene(&[&PROGRAMS[..], &controllers].concat()) else { return };
+    let Some(scene) = scene(&[&PROGRAMS[..], &LIMITS].concat()) else { return };
     let docker = Docker::start(&scene);
     let limits = ["--memory", "64m", "--memory-swap", "64m", "--cpus", "0.5", "--pids-limit", "50"];
     docker.serve("one", &limits);
-    let cgroup = docker.cgroup("one");
-    let seen = || [memory_limit(&cgroup), cpu_quota(&cgroup), pids_limit(&cgroup)];
+    let seen = || docker.limits("one");
     assert_eq!(seen(), ["67108864", "50000", "50"]);
     let format = "{{.PIDs}} {{.MemUsage}}";
     let stats = docker.call(&["stats", "--no-stream", "--format", format, "one"]).run().ok().stdout;
@@ -162,6 +98,16 @@ fn limits_are_set_measured_and_updated() {
 fn volumes_and_read_only_roots_hold_what_they_should() {
     let Some(scene) = scene(&PROGRAMS) else { return };
     Docker::start(&scene).check_volumes();
+}
+
+#[test]
+fn a_web_server_and_a_database_do_their_work() {
+    let needs = [&PROGRAMS[..], &[Need::Program("unshare")]].concat();
+    let Some((scene, image)) = debian::scene(&needs) else { return };
+    let docker = Docker::started(&scene, |call| call.under(["unshare", "--mount"]).arg(LAYERS));
+    docker.load(&image);
+    docker.check_web_server();
+    docker.check_database();
 }
 
 #[test]
@@ -212,7 +158,7 @@ fn build(docker: &Docker<'_>, context: &Path, buildkit: &str) {
     let call = docker.call(&["run", "--rm", "--network", "none", "built"]);
     assert_eq!(call.run().ok().stdout, "0\nof the context\n");
     let call = docker.call(&["build", "--network", "none", "-"]);
-    let recipe = docker.scene.dir().join("failing");
+    let recipe = docker.scene().dir().join("failing");
     write(&recipe, format!("FROM {IMAGE}\nRUN exit 42\n").as_bytes());
     let call = call.stdin(fs::File::open(&recipe).expect("open")).env("DOCKER_BUILDKIT", buildkit);
     let outcome = call.run().refused();
@@ -247,7 +193,7 @@ fn images_are_built_with_buildkit() {
         return skip("no docker command here can use BuildKit");
     };
     let mut docker = Docker::started(&scene, |call| call.env("PATH", path));
-    docker.client = client;
+    docker.set_client(client);
     build(&docker, &context(&scene), "1");
     let calls = fs::read_to_string(&calls).expect("the calls");
     assert_eq!(calls.matches(" run --bundle ").count(), 2, "{calls}");
@@ -290,9 +236,9 @@ fn containers_on_a_bridge_reach_each_other_and_a_published_port_is_reached() {
     // The bridge, and the firewall that the daemon fills, are in a network namespace of its own.
     let script = "ip link set lo up && ip link add bridge0 type bridge && \
                   ip addr add 10.123.0.1/24 dev bridge0 && ip link set bridge0 up && exec \"$@\"";
-    let bridge = ["--bridge", "bridge0", "--iptables=true", "--ip-forward=true", "--ip-masq=true"];
     let docker = Docker::started(&scene, |call| {
-        call.under(["unshare", "--net", "sh", "-c", script, "sh"]).args(bridge)
+        let call = call.under(["unshare", "--net", "sh", "-c", script, "sh"]);
+        call.args(["--bridge", "bridge0"]).args(FIREWALL)
     });
     let serve = "mkdir /www; hostname >/www/index.html; exec httpd -f -p 80 -h /www";
     let options = ["run", "--detach", "--name", "server", "--hostname", "server", "--publish"];
@@ -303,11 +249,8 @@ fn containers_on_a_bridge_reach_each_other_and_a_published_port_is_reached() {
     let client = ["run", "--rm", IMAGE, "sh", "-c", wget, &address];
     assert_eq!(docker.call(&client).run().ok().stdout, "server\n");
 
-    let pid = fs::read_to_string(docker.dir.join("pid")).expect("the daemon's pid");
-    let space = format!("--net=/proc/{}/ns/net", pid.trim());
-    let busybox = scene.dir().with_file_name("busybox");
-    let call = scene.call("nsenter").arg(space).arg(busybox);
-    let page = call.args(["wget", "-q", "-O", "-", "http://127.0.0.1:8080/"]).run().ok();
-    assert_eq!(page.stdout, "server\n");
+    let busybox = scene.dir().with_file_name("busybox").display().to_string();
+    let page = docker.near(&[&busybox, "wget", "-q", "-O", "-", "http://127.0.0.1:8080/"]);
+    assert_eq!(page.run().ok().stdout, "server\n");
     docker.call(&["rm", "--force", "server"]).run().ok();
 }

@@ -12,7 +12,7 @@ use integration::engine::{
     pids_limit, scene,
 };
 use integration::runtime::{Invocation, until};
-use integration::{Inside, Need, Scene};
+use integration::{Inside, Need, Scene, debian};
 
 /// It limits the processes of each container.
 const NEEDS: [Need; 3] =
@@ -59,12 +59,9 @@ impl<'a> Podman<'a> {
     /// Ends a service and removes it.
     #[track_caller]
     fn stop(&self, name: &str) {
-        let conmon = self.inspect(name, "State.ConmonPid").parse().expect("a pid");
         self.call(&["stop", "--time", "20", name]).run().ok();
         assert_eq!(self.inspect(name, "State.ExitCode"), "9");
-        // It becomes a podman that unmounts, which would run into the removal.
-        until("the end of conmon", || !lives(conmon));
-        self.call(&["rm", name]).run().ok();
+        self.remove(name);
     }
 }
 
@@ -86,10 +83,17 @@ impl DockerLike for Podman<'_> {
     }
 
     /// `podman run` without a network, in the scene's cgroup.
-    fn run(&self, options: &[&str], words: &[&str]) -> Invocation {
+    fn run_image(&self, image: &str, options: &[&str], words: &[&str]) -> Invocation {
         let call = self.call(&["run", "--network", "none"]);
         let parent = self.scene.cgroup();
-        call.args(["--cgroup-parent", &parent]).args(options).arg(IMAGE).args(words)
+        call.args(["--cgroup-parent", &parent]).args(options).arg(image).args(words)
+    }
+
+    fn remove(&self, name: &str) {
+        let conmon = self.inspect(name, "State.ConmonPid").parse().expect("a pid");
+        // It becomes a podman that unmounts, which would run into the removal.
+        until("the end of conmon", || !lives(conmon));
+        self.call(&["rm", name]).run().ok();
     }
 }
 
@@ -168,6 +172,15 @@ fn limits_are_set_measured_and_updated() {
 fn volumes_and_read_only_roots_hold_what_they_should() {
     let Some(scene) = scene(&NEEDS) else { return };
     Podman::new(&scene).check_volumes();
+}
+
+#[test]
+fn a_web_server_and_a_database_do_their_work() {
+    let Some((scene, image)) = debian::scene(&NEEDS) else { return };
+    let podman = Podman::new(&scene);
+    podman.call(&["load", "--quiet", "--input"]).arg(image).run().ok();
+    podman.check_web_server();
+    podman.check_database();
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
+use integration::holder::Holder;
 use integration::{Bundle, Need, Scene};
 use serde_json::json;
 
@@ -16,32 +16,6 @@ const KINDS: [(&str, &str); 6] = [
     ("mnt", "mount"),
     ("cgroup", "cgroup"),
 ];
-
-/// A process with namespaces of its own, to be joined; killed when dropped.
-struct Holder(Child);
-
-impl Holder {
-    fn with(options: &[&str]) -> Self {
-        let mut command = Command::new("unshare");
-        command.args(options).args(["sh", "-c", "echo ready; exec sleep 1000"]);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("unshare");
-        let mut ready = [0; 6];
-        let output = child.stdout.as_mut().expect("piped");
-        std::io::Read::read_exact(output, &mut ready).expect("the holder is ready");
-        Self(child)
-    }
-
-    fn path(&self, name: &str) -> String {
-        format!("/proc/{}/ns/{name}", self.0.id())
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn link(path: impl AsRef<Path>) -> String {
     fs::read_link(path).expect("a namespace").to_string_lossy().into_owned()

@@ -4,8 +4,7 @@
 //! The host's network is never touched: a test makes a network namespace with devices of its own,
 //! and the runtime is called in it.
 
-use std::process::{Child, Command, Stdio};
-
+use integration::holder::Holder;
 use integration::runtime::until;
 use integration::{Bundle, Need, Outcome, Scene};
 use serde_json::{Value, json};
@@ -15,20 +14,14 @@ const NEEDS: [Need; 3] = [Need::Program("ip"), Need::Program("nsenter"), Need::P
 /// The first id of the user namespaces here, on the host.
 const BASE: u32 = 100_000;
 
-/// A network namespace, held by a process; killed when dropped.
-struct Network(Child);
+/// A network namespace.
+struct Network(Holder);
 
 impl Network {
     /// A namespace in which a script of ip(8) made the devices.
     #[track_caller]
     fn with(script: &str) -> Self {
-        let hold = ["--net", "sh", "-c", "echo ready; exec sleep 1000"];
-        let mut command = Command::new("unshare");
-        let mut child = command.args(hold).stdout(Stdio::piped()).spawn().expect("unshare");
-        let mut ready = [0; 6];
-        let output = child.stdout.as_mut().expect("piped");
-        std::io::Read::read_exact(output, &mut ready).expect("the holder is ready");
-        let network = Self(child);
+        let network = Self(Holder::with(&["--net"]));
         network.sh(script);
         network
     }
@@ -41,21 +34,16 @@ impl Network {
     }
 
     fn path(&self) -> String {
-        format!("/proc/{}/ns/net", self.0.id())
+        self.0.path("net")
     }
 
-    fn enter(&self) -> [String; 2] {
-        ["nsenter".to_owned(), format!("--net={}", self.path())]
+    fn enter(&self) -> Vec<String> {
+        self.0.enter(&["--net"])
     }
 
-    /// Runs a script in it, which must succeed, and gives what it wrote.
     #[track_caller]
     fn sh(&self, script: &str) -> String {
-        let [program, option] = self.enter();
-        let output = Command::new(program).args([&option, "sh", "-ec", script]).output();
-        let output = output.expect("nsenter");
-        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        self.0.sh(script)
     }
 
     /// The names of its devices, without lo and those that every namespace has.
@@ -88,13 +76,6 @@ impl Network {
     #[track_caller]
     fn run(&self, scene: &Scene, bundle: &Bundle) -> Outcome {
         scene.verb("run", &[], bundle, &scene.id()).under(self.enter()).run()
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
