@@ -21,6 +21,7 @@ pub mod cgroups;
 pub mod config;
 pub mod console;
 pub mod container;
+pub mod ctr;
 pub mod differences;
 pub mod docker_like;
 pub mod engine;
