@@ -3,6 +3,7 @@
 //!
 //! Every container is in the scene's cgroup. What ctr has no command for is asked over gRPC, by hand.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -68,6 +69,22 @@ impl<'a> Containerd<'a> {
         call.arg(self.scene.dir().join("image/image.tar")).run().ok();
     }
 
+    /// Imports the image for the fastest snapshotter that works here, and gives its name.
+    pub fn snapshotter(&self) -> &'static str {
+        let plugins = self.ctr(&["plugins", "list"]).run().ok().stdout;
+        let overlay = plugins.lines().find(|line| line.contains("overlayfs")).unwrap_or_default();
+        if !overlay.trim_end().ends_with("ok") {
+            return "native";
+        }
+        self.import("overlayfs");
+        "overlayfs"
+    }
+
+    /// The runtime's state root, which is that of the namespace that ctr uses.
+    pub fn runtime_root(&self) -> PathBuf {
+        self.dir.join("runtime-root/default")
+    }
+
     /// A call of ctr.
     pub fn ctr(&self, words: &[&str]) -> Invocation {
         self.scene.call("ctr").args(["--address", &self.path("socket")]).args(words)
@@ -97,6 +114,13 @@ impl<'a> Containerd<'a> {
     /// Where containerd keeps what belongs to a task.
     pub fn bundle(&self, id: &str) -> PathBuf {
         self.dir.join("state/io.containerd.runtime.v2.task/default").join(id)
+    }
+
+    /// The socket of a task's shim. Only containerd knows where it is, and it leaves it when the shim
+    /// crashes.
+    pub fn shim_socket(&self, id: &str) -> Option<PathBuf> {
+        let address = fs::read_to_string(self.bundle(id).join("address")).ok()?;
+        Some(PathBuf::from(address.trim_start_matches("unix://")))
     }
 
     /// Kills the daemon.
@@ -133,10 +157,20 @@ impl<'a> Containerd<'a> {
 
     /// A task's process and status, if containerd knows it.
     pub fn task(&self, id: &str) -> Option<(i32, String)> {
+        let row = self.rows().into_iter().find(|row| row[0] == id)?;
+        Some((row[1].parse().expect("a pid"), row[2].clone()))
+    }
+
+    /// The tasks that containerd knows, and the status of each.
+    pub fn tasks(&self) -> BTreeMap<String, String> {
+        self.rows().into_iter().map(|row| (row[0].clone(), row[2].clone())).collect()
+    }
+
+    /// The list of tasks: id, process, and status.
+    fn rows(&self) -> Vec<[String; 3]> {
         let list = self.ctr(&["tasks", "list"]).run().ok().stdout;
-        let rows = list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        let row = rows.into_iter().find(|row| row.first() == Some(&id))?;
-        Some((row[1].parse().expect("a pid"), row[2].to_owned()))
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        list.lines().skip(1).map(|line| words(line).try_into().expect("three words")).collect()
     }
 
     /// The status of a task that must be there.
@@ -177,7 +211,7 @@ impl<'a> Containerd<'a> {
     /// Demands that nothing of a container is left: no state of the runtime, no cgroup.
     #[track_caller]
     pub fn assert_gone(&self, id: &str) {
-        let state = self.dir.join("runtime-root/default").join(id);
+        let state = self.runtime_root().join(id);
         assert!(fs::symlink_metadata(&state).is_err(), "{} is left", state.display());
         let cgroups = Layout::here().holding(&format!("{}/{id}", self.scene.tag()));
         assert!(cgroups.is_empty(), "{cgroups:?} are left");
@@ -189,8 +223,8 @@ impl Drop for Containerd<'_> {
     fn drop(&mut self) {
         let bundles = fs::read_dir(self.bundle("")).into_iter().flatten().flatten();
         for bundle in bundles.filter(|_| std::thread::panicking()) {
-            let address = fs::read_to_string(bundle.path().join("address")).unwrap_or_default();
-            let _ = fs::remove_file(address.trim_start_matches("unix://"));
+            let socket = self.shim_socket(&bundle.file_name().to_string_lossy());
+            socket.map(fs::remove_file);
         }
     }
 }

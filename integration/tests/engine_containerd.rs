@@ -38,12 +38,9 @@ fn a_container_runs_on_an_overlay() {
     let Some(scene) = scene(&NEEDS) else { return };
     image(&scene);
     let containerd = Containerd::start(&scene);
-    let plugins = containerd.ctr(&["plugins", "list"]).run().ok().stdout;
-    let overlay = plugins.lines().find(|line| line.contains("overlayfs")).unwrap_or_default();
-    if !overlay.trim_end().ends_with("ok") {
+    if containerd.snapshotter() != "overlayfs" {
         return skip("containerd cannot make an overlay on this file system");
     }
-    containerd.import("overlayfs");
     let run = |options: &[&str], id, script| {
         let options = [&["--rm", "--snapshotter", "overlayfs"], options].concat();
         containerd.run(&options, id, &["sh", "-c", script]).run()
@@ -258,14 +255,13 @@ fn a_crash_of_a_shim_ends_its_container_and_leaves_nothing() {
     containerd.ctr(&["tasks", "pause", "two"]).run().ok();
     for id in ["one", "two"] {
         let pid = containerd.pid(id);
-        // Only containerd knows where the socket is, and it leaves it when the shim crashes.
-        let address = fs::read_to_string(containerd.bundle(id).join("address")).expect("address");
+        let socket = containerd.shim_socket(id).expect("a socket");
         kill(Pid::from_raw(parent_of(pid).expect("a shim")), Signal::SIGKILL).expect("kill");
         until("the end of the container", || !lives(pid));
         until("the end of the task", || containerd.task(id).is_none());
         until("the removal of the bundle", || fs::metadata(containerd.bundle(id)).is_err());
         containerd.remove(id);
-        let _ = fs::remove_file(address.trim_start_matches("unix://"));
+        let _ = fs::remove_file(socket);
     }
     assert_eq!(containerd.status("three"), "RUNNING");
     containerd.end("three", "SIGKILL", 137);
