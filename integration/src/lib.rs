@@ -28,6 +28,7 @@ pub mod docker_like;
 pub mod engine;
 pub mod inside;
 pub mod machine_code;
+pub mod podman;
 pub mod race;
 pub mod recorded;
 pub mod runtime;
