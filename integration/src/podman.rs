@@ -3,6 +3,8 @@
 //!
 //! Cgroups are made by the runtime, in the scene's, or by systemd where a test says so.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::bundle::write;
 use crate::docker_like::DockerLike;
 use crate::engine::{IMAGE, Remains, archive, image, lives};
@@ -20,7 +22,7 @@ impl<'a> Podman<'a> {
     /// With cgroups that the runtime makes.
     pub fn new(scene: &'a Scene) -> Self {
         let podman = Self::managing(scene, "cgroupfs");
-        podman.call(&["load", "--quiet", "--input"]).arg(image(scene)).run().ok();
+        podman.fill(podman.call(&["load", "--quiet", "--input"]).arg(image(scene)));
         podman
     }
 
@@ -28,7 +30,7 @@ impl<'a> Podman<'a> {
     pub fn with_systemd(scene: &'a Scene) -> Self {
         let podman = Self::managing(scene, "systemd");
         let import = ["import", "--quiet", "--change", "ENV PATH=/bin"];
-        podman.call(&import).arg(archive(scene)).arg(IMAGE).run().ok();
+        podman.fill(podman.call(&import).arg(archive(scene)).arg(IMAGE));
         podman
     }
 
@@ -49,6 +51,15 @@ impl<'a> Podman<'a> {
             br#"{"default":[{"type":"insecureAcceptAnything"}]}"#,
         );
         Self { scene, manager, _remains: Remains(scene) }
+    }
+
+    /// The first call of all. One at a time: it may make the locks, which all of root's podmans share,
+    /// and fails if another is just doing so.
+    #[track_caller]
+    fn fill(&self, call: Invocation) {
+        static FIRST: Mutex<()> = Mutex::new(());
+        let _alone = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
+        call.run().ok();
     }
 
     /// The cgroup of a container.

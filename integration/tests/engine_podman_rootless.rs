@@ -216,10 +216,11 @@ fn a_users_podman_manages_a_container_that_runs() {
 fn a_users_podman_plays_a_pod_of_kubernetes_and_has_pods_that_share_namespaces() {
     let Some(scene) = scene(&[CATATONIT]) else { return };
     let Some(podman) = Podman::begin(&scene) else { return };
+    let limits = if podman.session { "resources: {limits: {memory: 64Mi}}" } else { "" };
     let pod = format!(
         "apiVersion: v1\nkind: Pod\nmetadata: {{name: played}}\nspec:\n  containers:\n  - name: one\n    \
          image: {IMAGE}\n    imagePullPolicy: Never\n    command: [sh, -c, \"{SERVICE}\"]\n    \
-         securityContext: {{readOnlyRootFilesystem: true, runAsUser: 7}}\n"
+         securityContext: {{readOnlyRootFilesystem: true, runAsUser: 7}}\n    {limits}\n"
     );
     let file = scene.dir().join("work/pod.yaml");
     write(&file, pod.as_bytes());
@@ -227,8 +228,9 @@ fn a_users_podman_plays_a_pod_of_kubernetes_and_has_pods_that_share_namespaces()
     podman.call(&["play", "kube", "--network", "none", &file]).run().ok();
     podman.await_output("played-one");
     let exec = |name: &str, script: &str| podman.call(&["exec", name, "sh", "-c", script]).run();
-    let outcome = exec("played-one", "id -u; touch /file").exits(1);
-    assert_eq!(outcome.stdout, "7\n");
+    let script = "id -u; cat /sys/fs/cgroup/memory.max 2>/dev/null; touch /file";
+    let outcome = exec("played-one", script).exits(1);
+    assert_eq!(outcome.stdout, if podman.session { "7\n67108864\n" } else { "7\n" });
     assert!(outcome.stderr.contains("Read-only file system"), "{outcome:?}");
     podman.call(&["play", "kube", "--down", &file]).run().ok();
 
