@@ -150,7 +150,7 @@ fn score(dice: &mut Dice, bundle: Bundle) -> (Bundle, Check) {
 }
 
 fn environment(dice: &mut Dice, bundle: Bundle) -> (Bundle, Check) {
-    let variable = format!("RANDOM={}", dice.next());
+    let variable = format!("RANDOM={}", dice.number());
     let value = variable.clone();
     let check = move |seen: &Seen<'_>| {
         let all = seen.file("environ");
@@ -397,7 +397,7 @@ fn propagation(dice: &mut Dice, bundle: Bundle) -> (Bundle, Check) {
 
 fn hooks(dice: &mut Dice, bundle: Bundle) -> (Bundle, Check) {
     let kind = dice.of(&["createRuntime", "createContainer", "startContainer", "poststart"]);
-    let value = dice.next().to_string();
+    let value = dice.number().to_string();
     let bundle = bundle.set("/annotations/org.example.random", value.clone());
     let check = move |seen: &Seen<'_>| {
         let state = seen.scene.keel(["state", seen.id]).run().ok().stdout;
