@@ -10,12 +10,13 @@ RELEASE := $(OUT)/$(TARGET)/release/keel
 # The size the release binary may have, in bytes.
 LIMIT := 2000000
 
-.PHONY: help build demo test release bench fuzz clean toolchain
+.PHONY: help build demo test churn release bench fuzz clean toolchain
 
 help:
 	@echo "make build    the keel command for everyday use: $(OUT)/debug/keel"
 	@echo "make demo     builds keel and runs a container"
 	@echo "make test     every check and test there is; ends with the totals"
+	@echo "make churn    kills keel and shims of containerd at random, for CHURN_SECONDS (600)"
 	@echo "make release  the static keel command: $(RELEASE)"
 	@echo "make bench    compares keel with runc, crun and the kernel's own cost"
 	@echo "make fuzz     looks for profiles that break the compiler of filters, for FUZZ_SECONDS (60)"
@@ -39,6 +40,11 @@ test: toolchain
 		iproute2 uidmap keyutils zsh fish man-db groff-base qemu-system-x86 e2fsprogs mmdebstrap \
 		xz-utils python3-seccomp
 	@$(CARGO) run -q -p integration --bin suite
+
+CHURN_SECONDS ?= 600
+churn: build
+	@integration/install-packages busybox-static util-linux containerd umoci skopeo
+	@CHURN_SECONDS=$(CHURN_SECONDS) $(CARGO) test -q -p integration --test engine_churn -- --nocapture
 
 # musl, because glibc's start-up alone costs more than most commands of keel: 68 CPUID
 # instructions, each a trap on a virtual machine. Without its target a static glibc build serves.

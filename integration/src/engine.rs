@@ -30,6 +30,9 @@ pub const SERVICE: &str = "trap 'exit 9' TERM; echo up; while :; do sleep 0.1; d
 pub const EATER: &str = "until test -e /go; do sleep 0.1; done; \
                          exec dd if=/dev/zero of=/dev/null bs=64M count=1";
 
+/// What the first container of a pod of Podman's, and `--init`, execute.
+pub const CATATONIT: Need = Need::Path("/usr/libexec/podman/catatonit");
+
 /// What runtimes say of a program that is not there.
 pub const NO_FILE: [&str; 2] = ["no such file or directory", "No such file or directory"];
 
@@ -82,6 +85,19 @@ fn configured(scene: &Scene, name: &str, command: &[&str], options: &[&str]) -> 
 fn image_call(scene: &Scene, program: &str, args: &[&str]) {
     let dir = scene.dir().join("image");
     scene.call(program).cwd(dir).env("HOME", scene.dir()).args(args).run().ok();
+}
+
+/// Makes an archive with a root file system that `podman import` takes, with `tar` alone.
+pub fn archive(scene: &Scene) -> PathBuf {
+    let bundle = scene.bundle();
+    bundle.directory("volume");
+    // The busybox is a hard link that all tests share, and changes with each of them.
+    let (busybox, copy) = (bundle.rootfs().join("bin/busybox"), bundle.rootfs().join("copy"));
+    fs::copy(&busybox, &copy).and_then(|_| fs::rename(&copy, &busybox)).expect("a copy");
+    let archive = scene.dir().join("image.tar");
+    let call = scene.call("tar").arg("-C").arg(bundle.rootfs()).arg("-cf").arg(&archive);
+    call.arg(".").run().ok();
+    archive
 }
 
 /// A daemon that is up; it is ended when dropped.

@@ -154,3 +154,20 @@ fn descriptors(tag: &str) -> Vec<String> {
     let mine = targets.filter(|target| target.to_string_lossy().contains(tag));
     mine.map(|target| format!("descriptor on {}", target.display())).collect()
 }
+
+/// The processes of keel's init that work in a directory or have a file below it open, as each has
+/// that was started there. Their cgroup and their mounts may not tell yet whose they are.
+pub fn waiting_inits(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let process = entry.path();
+        let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
+        let descriptors = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+        let mut links = descriptors.map(|fd| fd.path()).chain([process.join("cwd")]);
+        let below = |link: PathBuf| fs::read_link(link).is_ok_and(|target| target.starts_with(dir));
+        if name.trim_end() == "keel-init" && links.any(below) {
+            found.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    found
+}

@@ -1,5 +1,4 @@
-//! Podman as root with the runtime under test: storage and state of its own below the scene,
-//! containers and pods without a network.
+//! Podman as root with the runtime under test: containers and pods without a network.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -8,94 +7,18 @@ use integration::bundle::write;
 use integration::cgroups::Layout;
 use integration::docker_like::{DockerLike, four};
 use integration::engine::{
-    EATER, IMAGE, Remains, SERVICE, cpu_quota, image, lives, memory_limit, on_a_terminal,
-    pids_limit, scene,
+    CATATONIT, EATER, IMAGE, SERVICE, cpu_quota, memory_limit, on_a_terminal, pids_limit, scene,
 };
-use integration::runtime::{Invocation, until};
-use integration::{Inside, Need, Scene, debian};
+use integration::podman::Podman;
+use integration::runtime::until;
+use integration::{Inside, Need, debian};
 
 /// It limits the processes of each container.
 const NEEDS: [Need; 3] =
     [Need::Program("podman"), Need::Program("conmon"), Need::Controller("pids")];
 
-/// What a pod's first container and `--init` execute.
-const CATATONIT: Need = Need::Path("/usr/libexec/podman/catatonit");
-
 /// On cgroup v2, Podman 4.3 with the `cgroupfs` manager forbids a pod every device.
 const POD: [Need; 2] = [CATATONIT, Need::CgroupV1];
-
-/// A podman with its own storage, which has the image.
-struct Podman<'a> {
-    scene: &'a Scene,
-    _remains: Remains<'a>,
-}
-
-impl<'a> Podman<'a> {
-    fn new(scene: &'a Scene) -> Self {
-        let runtime = scene.runtime().program().display();
-        let name = scene.runtime().kind().name();
-        // No limit is raised by default: not every machine lets root do that.
-        let config = format!(
-            "[engine]\nruntime = \"{name}\"\ncgroup_manager = \"cgroupfs\"\n\
-             events_logger = \"file\"\nruntime_supports_json = [\"{name}\"]\n\
-             [engine.runtimes]\n{name} = [\"{runtime}\"]\n\
-             [containers]\ndefault_sysctls = []\n\
-             default_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n"
-        );
-        write(&scene.dir().join("containers.conf"), config.as_bytes());
-        write(
-            &scene.dir().join("policy.json"),
-            br#"{"default":[{"type":"insecureAcceptAnything"}]}"#,
-        );
-        let podman = Self { scene, _remains: Remains(scene) };
-        podman.call(&["load", "--quiet", "--input"]).arg(image(scene)).run().ok();
-        podman
-    }
-
-    fn cgroup(&self, name: &str) -> String {
-        format!("{}/libpod-{}", self.scene.cgroup(), self.inspect(name, "Id"))
-    }
-
-    /// Ends a service and removes it.
-    #[track_caller]
-    fn stop(&self, name: &str) {
-        self.call(&["stop", "--time", "20", name]).run().ok();
-        assert_eq!(self.inspect(name, "State.ExitCode"), "9");
-        self.remove(name);
-    }
-}
-
-impl DockerLike for Podman<'_> {
-    fn scene(&self) -> &Scene {
-        self.scene
-    }
-
-    fn call(&self, words: &[&str]) -> Invocation {
-        let dir = self.scene.dir();
-        let path = |name: &str| dir.join(name).display().to_string();
-        // conmon makes a file in its working directory when memory runs out.
-        let call = self.scene.call("podman").cwd(dir);
-        let call = call.env("CONTAINERS_CONF", path("containers.conf"));
-        let call = call.env("HOME", dir).env("XDG_RUNTIME_DIR", dir).env("TMPDIR", dir);
-        let roots = ["--root", &path("root"), "--runroot", &path("runroot")];
-        let call = call.args(roots).args(["--tmpdir", &path("tmp")]);
-        call.args(["--network-config-dir", &path("net"), "--storage-driver", "vfs"]).args(words)
-    }
-
-    /// `podman run` without a network, in the scene's cgroup.
-    fn run_image(&self, image: &str, options: &[&str], words: &[&str]) -> Invocation {
-        let call = self.call(&["run", "--network", "none"]);
-        let parent = self.scene.cgroup();
-        call.args(["--cgroup-parent", &parent]).args(options).arg(image).args(words)
-    }
-
-    fn remove(&self, name: &str) {
-        let conmon = self.inspect(name, "State.ConmonPid").parse().expect("a pid");
-        // It becomes a podman that unmounts, which would run into the removal.
-        until("the end of conmon", || !lives(conmon));
-        self.call(&["rm", name]).run().ok();
-    }
-}
 
 #[test]
 fn containers_run_with_and_without_a_terminal_and_their_exit_codes_are_told() {

@@ -8,11 +8,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use integration::console::ConsoleSocket;
 use integration::runtime::{Invocation, signal_of, until};
+use integration::snapshot::waiting_inits;
 use integration::{Bundle, HostSnapshot, Need, Scene, skip};
 use serde_json::{Value, json};
 
@@ -237,7 +237,9 @@ impl Trial {
         }
         self.scene.keel(["delete", "--force", id]).run().ok();
         assert_eq!(self.state(id), None, "{what}: it is still there");
-        until(&format!("the end of init after {what}"), || inits(self.scene.dir()).is_empty());
+        until(&format!("the end of init after {what}"), || {
+            waiting_inits(self.scene.dir()).is_empty()
+        });
         if let Some(difference) = self.before.difference_now() {
             panic!("{what}: the host has changed:\n{difference}");
         }
@@ -294,20 +296,6 @@ fn is_true(state: &Value) -> bool {
         Some("stopped") => pid == 0,
         _ => false,
     }
-}
-
-/// The processes of init that have a file of the scene open, as each has that was started in it.
-fn inits(dir: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
-        let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-        let Ok(descriptors) = fs::read_dir(entry.path().join("fd")) else { continue };
-        let mut targets = descriptors.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
-        if name.trim_end() == "keel-init" && targets.any(|target| target.starts_with(dir)) {
-            found.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    found
 }
 
 fn with_hooks(bundle: Bundle) -> Bundle {

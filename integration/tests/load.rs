@@ -1,10 +1,11 @@
 //! Many containers, one after the other and at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use integration::Scene;
+use integration::runtime::until;
+use integration::{Scene, Witness};
 
 #[test]
 fn five_hundred_containers_leave_everything_as_it_was() {
@@ -37,6 +38,33 @@ fn fifty_runs_at_once_all_succeed() {
         let outcome = call.wait().exits(i32::try_from(number).expect("fits"));
         assert_eq!(outcome.stdout, format!("{number}\n"), "{outcome:?}");
     }
+    before.assert_same();
+}
+
+#[test]
+fn two_hundred_containers_live_at_once() {
+    let Some(scene) = Scene::begin() else { return };
+    let before = scene.snapshot();
+    let bundle = scene.bundle().sleeping();
+    let witness = Witness::new(&scene, scene.state_root());
+    let ids: Vec<_> = (0..200).map(|_| scene.id()).collect();
+    for id in &ids {
+        let cgroup = format!("{}/{id}", scene.cgroup());
+        let bundle = bundle.clone().set("/linux/cgroupsPath", cgroup);
+        scene.verb("create", &[], &bundle, id).run().ok();
+        scene.keel(["start", id]).run().ok();
+    }
+    let all = |status: &str| ids.iter().map(|id| (id.clone(), status.to_owned())).collect();
+    assert_eq!(witness.check(), all("running"));
+    for id in &ids {
+        assert_eq!(witness.check_one(id).as_deref(), Some("running"));
+        scene.keel(["kill", id, "KILL"]).run().ok();
+    }
+    until("the end of all", || witness.check() == all("stopped"));
+    for id in &ids {
+        scene.keel(["delete", id]).run().ok();
+    }
+    assert_eq!(witness.check(), BTreeMap::new());
     before.assert_same();
 }
 

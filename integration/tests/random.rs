@@ -10,7 +10,8 @@ mod facets;
 
 use std::fs;
 
-use facets::{Dice, FACETS, Seen};
+use facets::{FACETS, Seen};
+use integration::dice::Dice;
 use integration::inside::Inside;
 use integration::{Bundle, Need, Scene};
 use serde_json::Value;

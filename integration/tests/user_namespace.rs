@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use integration::runtime::Invocation;
 use integration::{Bundle, Container, Inside, Need, Scene};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The first id on the host of the mapped range.
 const BASE: u32 = 200_000;
@@ -303,4 +304,31 @@ fn without_a_network_of_its_own_a_container_sees_the_hosts_sysfs_read_only() {
         .namespace("network", Some(&path("net")));
     assert_eq!(scene.output(&bundle.sh("ls /sys/class/net")), "lo\n");
     first.end();
+}
+
+#[test]
+fn a_pid_namespace_is_joined_where_the_runtime_itself_is_in_a_user_namespace() {
+    let Some(scene) = Scene::needing(&["unshare", "nsenter"].map(Need::Program)) else { return };
+    let call = scene.call("unshare").args(["--user", "--map-root-user", "--mount"]);
+    let holder = call.args(["sh", "-c", "echo up; exec sleep 1000"]).spawn();
+    holder.expect("up");
+    let target = holder.pid().to_string();
+    let inside = |call: Invocation| {
+        call.under(["nsenter", "--user", "--mount", "--target", &target]).run().ok()
+    };
+    let bundle = || {
+        let bundle = scene.bundle().without_mount("/sys/fs/cgroup").without_mount("/dev/pts");
+        bundle.unset("/linux/cgroupsPath").unset("/linux/resources")
+    };
+    let (one, id) = (bundle().sleeping(), scene.id());
+    inside(scene.verb("create", &[], &one, &id));
+    inside(scene.keel(["start", &id]));
+    let state: Value =
+        serde_json::from_str(&inside(scene.keel(["state", &id])).stdout).expect("JSON");
+    let space = format!("/proc/{}/ns/pid", state["pid"]);
+    // The kernel mounts a new procfs only where another one is in sight.
+    let other = bundle().namespace("pid", Some(&space)).sh("cat /proc/1/comm; readlink /proc/self");
+    let seen = inside(scene.verb("run", &[], &other, &scene.id())).stdout;
+    assert!(seen.starts_with("sleep\n") && seen != "sleep\n1\n", "{seen}");
+    inside(scene.keel(["delete", "--force", &id]));
 }

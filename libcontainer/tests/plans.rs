@@ -166,6 +166,10 @@ fn namespaces_cases() -> Vec<Case> {
             join(case, "network", "/run/netns/web");
         }),
         Case::new("joined-pid", |case| join(case, "pid", "/proc/7/ns/pid")),
+        Case::new("joined-pid-in-a-user-namespace", |case| {
+            join(case, "pid", "/proc/7/ns/pid");
+            case.host.user_namespace = true;
+        }),
         Case::new("joined-pid-with-hooks", |case| {
             join(case, "pid", "/proc/7/ns/pid");
             let hooks = case.spec.hooks.get_or_insert_default();

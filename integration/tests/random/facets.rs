@@ -4,40 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use integration::cgroups::Layout;
+use integration::dice::Dice;
 use integration::inside::Inside;
 use integration::{Bundle, Scene};
 use serde_json::{Value, json};
 
 /// The ids of a user namespace begin here on the host.
 const BASE: u64 = 100_000;
-
-/// xorshift64.
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 >> 8
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    pub(crate) fn chance(&mut self, of: u64) -> bool {
-        self.below(of) == 0
-    }
-
-    fn of<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len() as u64) as usize]
-    }
-
-    fn some<T: Copy>(&mut self, list: &[T]) -> Vec<T> {
-        list.iter().copied().filter(|_| self.chance(2)).collect()
-    }
-}
 
 /// A running container, as the host sees it.
 pub(crate) struct Seen<'a> {
@@ -177,7 +150,7 @@ fn score(dice: &mut Dice, bundle: Bundle) -> (Bundle, Check) {
 }
 
 fn environment(dice: &mut Dice, bundle: Bundle) -> (Bundle, Check) {
-    let variable = format!("RANDOM={}", dice.next());
+    let variable = format!("RANDOM={}", dice.number());
     let value = variable.clone();
     let check = move |seen: &Seen<'_>| {
         let all = seen.file("environ");
@@ -424,7 +397,7 @@ fn propagation(dice: &mut Dice, bundle: Bundle) -> (Bundle, Check) {
 
 fn hooks(dice: &mut Dice, bundle: Bundle) -> (Bundle, Check) {
     let kind = dice.of(&["createRuntime", "createContainer", "startContainer", "poststart"]);
-    let value = dice.next().to_string();
+    let value = dice.number().to_string();
     let bundle = bundle.set("/annotations/org.example.random", value.clone());
     let check = move |seen: &Seen<'_>| {
         let state = seen.scene.keel(["state", seen.id]).run().ok().stdout;

@@ -205,11 +205,13 @@ impl<'a> Create<'a> {
     /// hands: somebody there may be able to look (CVE-2016-9962). Only a hook that must run before
     /// the root is entered stands against that. With a user namespace that others are in, nobody
     /// there can look: init was executed outside of it and is not dumpable. And it needs the host's
-    /// /proc in sight there, or the kernel mounts no other.
+    /// /proc in sight there, or the kernel mounts no other; so it does if the runtime itself is in a
+    /// user namespace, and then only who has CAP_SYS_PTRACE there can look.
     fn roots_first(&self) -> bool {
         let Config { namespaces, hooks, .. } = self.config;
         let joins = |kind| namespaces.joins(kind).is_some();
-        joins(NEWPID) && !joins(NEWUSER) && hooks.create_container.is_empty()
+        let needs_procfs = joins(NEWUSER) || self.host.user_namespace;
+        joins(NEWPID) && !needs_procfs && hooks.create_container.is_empty()
     }
 
     /// What names files of the host can be made only as long as they are in reach.

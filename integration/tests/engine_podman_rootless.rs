@@ -6,10 +6,10 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use integration::bundle::write;
+use integration::engine::{CATATONIT, SERVICE, archive};
 use integration::runtime::{Invocation, until};
 use integration::{Need, SUBORDINATE, Scene, User};
 
@@ -41,7 +41,8 @@ impl<'a> Podman<'a> {
             chown(scene.directory(name), Some(user.id), Some(user.id)).expect("chown");
         }
         podman.configure();
-        podman.call(&["import", "--quiet"]).arg(podman.archive()).arg(IMAGE).run().ok();
+        let import = ["import", "--quiet", "--change", "ENV PATH=/bin"];
+        podman.call(&import).arg(archive(scene)).arg(IMAGE).run().ok();
         Some(podman)
     }
 
@@ -59,19 +60,6 @@ impl<'a> Podman<'a> {
         write(&self.scene.dir().join("containers.conf"), config.as_bytes());
         let policy = self.scene.dir().join("home/.config/containers/policy.json");
         write(&policy, br#"{"default":[{"type":"insecureAcceptAnything"}]}"#);
-    }
-
-    /// A root file system with busybox, as an archive.
-    fn archive(&self) -> PathBuf {
-        let bundle = self.scene.bundle();
-        bundle.directory("volume");
-        // The busybox is a hard link that all tests share, and changes with each of them.
-        let (busybox, copy) = (bundle.rootfs().join("bin/busybox"), bundle.rootfs().join("copy"));
-        fs::copy(&busybox, &copy).and_then(|_| fs::rename(&copy, &busybox)).expect("a copy");
-        let archive = self.scene.dir().join("image.tar");
-        let call = self.scene.call("tar").arg("-C").arg(bundle.rootfs()).arg("-cf").arg(&archive);
-        call.arg(".").run().ok();
-        archive
     }
 
     fn call(&self, words: &[&str]) -> Invocation {
@@ -96,6 +84,18 @@ impl<'a> Podman<'a> {
         }
     }
 
+    /// Runs a command line that starts a container which says `up` and ends with 9 when told to.
+    #[track_caller]
+    fn serve(&self, options: &[&str], name: &str) {
+        self.run(options, &["sh", "-c", SERVICE]).run().ok();
+        self.await_output(name);
+    }
+
+    #[track_caller]
+    fn await_output(&self, name: &str) {
+        until("the container's output", || self.call(&["logs", name]).run().stdout.contains("up"));
+    }
+
     /// `podman run` without a network.
     fn run(&self, options: &[&str], words: &[&str]) -> Invocation {
         self.call(&[&["run", "--network", "none"], options, &[IMAGE], words].concat())
@@ -111,18 +111,14 @@ impl Drop for Podman<'_> {
     }
 }
 
-fn scene() -> Option<Scene> {
-    Scene::needing(&[
-        Need::Program("podman"),
-        Need::Program("conmon"),
-        Need::Program("newuidmap"),
-        Need::Program("unshare"),
-    ])
+fn scene(needs: &[Need]) -> Option<Scene> {
+    let programs = ["podman", "conmon", "newuidmap", "unshare"].map(Need::Program);
+    Scene::needing(&[&programs, needs].concat())
 }
 
 #[test]
 fn a_users_podman_runs_containers_in_every_user_namespace() {
-    let Some(scene) = scene() else { return };
+    let Some(scene) = scene(&[]) else { return };
     let Some(podman) = Podman::begin(&scene) else { return };
     let id = podman.user.id.to_string();
     let tell = ["sh", "-c", "id -u; id -g; cat /proc/self/uid_map; exit 7"];
@@ -143,13 +139,15 @@ fn a_users_podman_runs_containers_in_every_user_namespace() {
     assert_ne!(auto[3], "0");
     assert_eq!(map(&["--user", "7:8"])[..2], ["7", "8"]);
     podman.run(&["--rm"], &["/no/such/program"]).run().exits(127);
+    let touch = podman.run(&["--rm", "--read-only"], &["touch", "/file"]).run().exits(1);
+    assert!(touch.stderr.contains("Read-only file system"), "{touch:?}");
     let host = podman.call(&["run", "--rm", "--network", "host", IMAGE, "ls", "/sys/class/net"]);
     assert!(host.run().ok().stdout.contains("lo"));
 }
 
 #[test]
 fn a_users_podman_has_volumes_whose_files_belong_to_the_right_users() {
-    let Some(scene) = scene() else { return };
+    let Some(scene) = scene(&[]) else { return };
     let Some(podman) = Podman::begin(&scene) else { return };
     let volume = scene.directory("volume");
     let bind = format!("{}:/volume", volume.display());
@@ -177,27 +175,32 @@ fn a_users_podman_has_volumes_whose_files_belong_to_the_right_users() {
 
 #[test]
 fn a_users_podman_manages_a_container_that_runs() {
-    let Some(scene) = scene() else { return };
+    let Some(scene) = scene(&[]) else { return };
     let Some(podman) = Podman::begin(&scene) else { return };
     let limits: &[&str] =
         if podman.session { &["--memory", "64m", "--pids-limit", "40"] } else { &[] };
-    let script = "trap 'exit 9' TERM; echo up; while :; do sleep 0.1; done";
+    let health = ["--health-cmd", "test -e /tmp/well", "--health-interval", "disable"];
     // An emulated machine takes seconds for each call.
     let nested: &[&[&str]] =
         if podman.session { &[&["--userns=keep-id"]] } else { &[&[], &["--userns=keep-id"]] };
     for userns in nested {
-        let options = [&["-d", "--name", "one"], *userns, limits].concat();
-        podman.run(&options, &["sh", "-c", script]).run().ok();
-        until("the container's output", || {
-            podman.call(&["logs", "one"]).run().stdout.contains("up")
-        });
+        let options = [&["-d", "--name", "one"], *userns, limits, &health].concat();
+        podman.serve(&options, "one");
         let exec = |words: &[&str]| podman.call(&[&["exec"], words].concat()).run();
         let outcome = exec(&["--user", "7", "one", "sh", "-c", "id -u; exit 3"]).exits(3);
         assert_eq!(outcome.stdout, "7\n");
+        podman.call(&["healthcheck", "run", "one"]).run().exits(1);
+        exec(&["one", "touch", "/tmp/well"]).ok();
+        podman.call(&["healthcheck", "run", "one"]).run().ok();
         if podman.session {
             let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/pids.max"];
-            let told = exec(&["one", "cat", files[0], files[1]]).ok().stdout;
-            assert_eq!(told, "67108864\n40\n");
+            let told = || exec(&["one", "cat", files[0], files[1]]).ok().stdout;
+            assert_eq!(told(), "67108864\n40\n");
+            let stats = ["stats", "--no-stream", "--format", "{{.MemUsage}}", "one"];
+            let stats = podman.call(&stats).run().ok().stdout;
+            assert!(stats.ends_with("/ 67.11MB\n"), "{stats}");
+            podman.call(&["update", "--memory", "32m", "one"]).run().ok();
+            assert_eq!(told(), "33554432\n40\n");
             podman.call(&["pause", "one"]).run().ok();
             let state = ["inspect", "--format", "{{.State.Status}}", "one"];
             assert_eq!(podman.call(&state).run().ok().stdout, "paused\n");
@@ -207,4 +210,46 @@ fn a_users_podman_manages_a_container_that_runs() {
         assert_eq!(podman.call(&["wait", "one"]).run().ok().stdout, "9\n");
         podman.call(&["rm", "one"]).run().ok();
     }
+}
+
+#[test]
+fn a_users_podman_plays_a_pod_of_kubernetes_and_has_pods_that_share_namespaces() {
+    let Some(scene) = scene(&[CATATONIT]) else { return };
+    let Some(podman) = Podman::begin(&scene) else { return };
+    let limits = if podman.session { "resources: {limits: {memory: 64Mi}}" } else { "" };
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: played}}\nspec:\n  containers:\n  - name: one\n    \
+         image: {IMAGE}\n    imagePullPolicy: Never\n    command: [sh, -c, \"{SERVICE}\"]\n    \
+         securityContext: {{readOnlyRootFilesystem: true, runAsUser: 7}}\n    {limits}\n"
+    );
+    let file = scene.dir().join("work/pod.yaml");
+    write(&file, pod.as_bytes());
+    let file = file.display().to_string();
+    podman.call(&["play", "kube", "--network", "none", &file]).run().ok();
+    podman.await_output("played-one");
+    let exec = |name: &str, script: &str| podman.call(&["exec", name, "sh", "-c", script]).run();
+    let script = "id -u; cat /sys/fs/cgroup/memory.max 2>/dev/null; touch /file";
+    let outcome = exec("played-one", script).exits(1);
+    assert_eq!(outcome.stdout, if podman.session { "7\n67108864\n" } else { "7\n" });
+    assert!(outcome.stderr.contains("Read-only file system"), "{outcome:?}");
+    podman.call(&["play", "kube", "--down", &file]).run().ok();
+
+    if podman.session {
+        // An emulated machine takes seconds for each call, and has shown all that systemd changes.
+        return;
+    }
+    let create = ["pod", "create", "--name", "pod", "--network", "none", "--share", "net,ipc,pid"];
+    podman.call(&create).run().ok();
+    for name in ["one", "two"] {
+        let run = ["run", "--detach", "--pod", "pod", "--name", name, IMAGE, "sh", "-c", SERVICE];
+        podman.call(&run).run().ok();
+        podman.await_output(name);
+    }
+    let links = "for n in net ipc pid user mnt; do readlink /proc/self/ns/$n; done";
+    let [one, two] = ["one", "two"].map(|name| exec(name, links).ok().stdout);
+    let [one, two] = [&one, &two].map(|links| links.lines().collect::<Vec<_>>());
+    assert_eq!(one[..4], two[..4]);
+    assert_ne!(one[4], two[4]);
+    podman.call(&["pod", "rm", "--force", "--time", "0", "pod"]).run().ok();
+    assert_eq!(podman.call(&["ps", "--all", "--quiet"]).run().ok().stdout, "");
 }
