@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use integration::bundle::write;
 use integration::engine::{Daemon, IMAGE, Remains, image, scene};
+use integration::holder::Holder;
 use integration::readme::{self, KEEL, Section};
-use integration::runtime::{Invocation, Outcome};
+use integration::runtime::{Invocation, Outcome, until};
 use integration::skip::program;
 use integration::{Need, Scene, skip};
 use serde_json::{Value, json};
@@ -247,6 +248,53 @@ fn buildkit_builds_an_image_as_readme_says() {
     let outcome = reader.run(&section.next("sh"), " run --bundle ").ok();
     assert!(outcome.stdout.ends_with("0\n"), "{outcome:?}");
     section.end();
+}
+
+#[test]
+fn docker_compose_runs_a_service_as_readme_says() {
+    let needs = [&DOCKER.map(Need::Program)[..], &[Need::Program("docker-compose")]].concat();
+    let Some(scene) = scene(&needs) else { return };
+    let reader = Reader::new(&scene);
+    docker(&reader, "docker");
+    let _daemon = reader.serve("dockerd", &Section::of("Docker").next("sh"), "docker/socket");
+    load(&reader);
+    let real = program("docker-compose").expect("installed").display().to_string();
+    let host = format!("DOCKER_HOST=unix://{}", reader.path("docker/socket"));
+    reader.program("docker-compose", &format!("{host} exec {real} \"$@\""));
+    let mut section = Section::of("docker-compose");
+    write(&scene.dir().join("docker-compose.yml"), section.next("yaml").as_bytes());
+    let outcome = reader.run(&section.next("sh"), " create --bundle").exits(7);
+    assert!(outcome.stdout.contains("hi\n"), "{outcome:?}");
+    section.end();
+    reader.prepare("docker-compose down");
+}
+
+#[test]
+fn a_swarm_runs_a_service_as_readme_says() {
+    let needs = ["nsenter", "unshare", "ip", "mount"].map(Need::Program);
+    let Some(scene) = scene(&[&DOCKER.map(Need::Program)[..], &needs].concat()) else { return };
+    let reader = Reader::new(&scene);
+    // A machine with one address. Docker keeps files of its swarm outside of what it is told.
+    let machine = Holder::with(&["--net", "--mount"]);
+    machine.sh("ip link set lo up; ip link add eth0 type bridge; ip link set eth0 up
+         ip addr add 10.125.0.1/24 dev eth0");
+    let enter = machine.enter(&["--net", "--mount"]);
+    let keep = "mount -t tmpfs none /run && mount -t tmpfs none /var/lib";
+    scene.call("sh").args(["-c", keep]).under(&enter).run().ok();
+    docker(&reader, "docker");
+    let (daemon, there) = (scene.dir().join("bin/dockerd"), scene.dir().join("bin/dockerd-there"));
+    fs::rename(daemon, &there).expect("rename");
+    reader.program("dockerd", &format!("exec {} {} \"$@\"", enter.join(" "), there.display()));
+
+    let mut section = Section::of("Swarm");
+    let _daemon = reader.serve("dockerd", &section.next("sh"), "docker/socket");
+    load(&reader);
+    reader.run(&section.next("sh"), " create --bundle").ok();
+    section.end();
+    let replicas = reader.prepare("docker service ls --format '{{.Name}} {{.Replicas}}'").stdout;
+    assert_eq!(replicas, "one 3/3\n");
+    reader.prepare("docker service rm one; docker swarm leave --force");
+    until("the end of the service", || reader.prepare("docker ps --quiet").stdout.is_empty());
 }
 
 #[test]
