@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use integration::bundle::write;
 use integration::cgroups::Layout;
 use integration::engine::{Daemon, IMAGE, Remains, image};
-use integration::runtime::until;
+use integration::runtime::{Invocation, until};
 use integration::{Need, Scene, skip};
 use prost::Message;
 
 use crate::messages::{
     ContainerConfig, ContainerStatus, ContainerStatusResponse, CreateContainer, EXITED, Empty,
-    ExecSync, Executed, Id, Images, LinuxPod, PodConfig, PodMetadata, PodStatus, PodStatusResponse,
-    READY, RunPod, StatusOf, StatusResponse, StopContainer,
+    ExecSync, Executed, Id, Images, LinuxPod, NODE, PodConfig, PodMetadata, PodStatus,
+    PodStatusResponse, READY, RunPod, StatusOf, StatusResponse, StopContainer,
 };
 
 /// Where Debian has the CNI plugins.
@@ -247,9 +247,12 @@ impl<'a> Node<'a> {
         edit(&mut linux);
         let metadata =
             PodMetadata { name: name.into(), uid: self.scene.id(), namespace: "tests".into() };
+        // A pod without a network of its own has no name of its own either.
+        let namespaces = linux.security.as_ref().and_then(|all| all.namespaces.as_ref());
+        let named = namespaces.is_none_or(|namespaces| namespaces.network != NODE);
         let config = PodConfig {
             metadata: Some(metadata),
-            hostname: name.to_owned(),
+            hostname: if named { name.to_owned() } else { String::new() },
             log_directory: self.path("logs"),
             linux: Some(linux),
         };
@@ -378,9 +381,21 @@ impl<'a> Node<'a> {
     /// Stops and removes a container, of which nothing may be left.
     #[track_caller]
     pub(crate) fn end(&self, id: &str) {
+        self.remove(id);
+        self.assert_gone(id);
+    }
+
+    /// Stops and removes a container.
+    #[track_caller]
+    pub(crate) fn remove(&self, id: &str) {
         let _: Empty = self.ask("StopContainer", &StopContainer { id: id.to_owned(), timeout: 0 });
         let _: Empty = self.ask("RemoveContainer", &Id { id: id.to_owned() });
-        self.assert_gone(id);
+    }
+
+    /// A call of the runtime as containerd's shim makes it.
+    pub(crate) fn runtime(&self, words: &[&str]) -> Invocation {
+        let call = self.scene.call(self.scene.runtime().program());
+        call.args(["--root", &self.path("runtime-root/k8s.io")]).args(words)
     }
 
     /// Stops and removes a sandbox with the containers in it, of which nothing may be left.
