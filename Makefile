@@ -35,6 +35,7 @@ demo: build
 test: toolchain
 	@integration/install-packages busybox-static util-linux
 	@integration/install-packages --optional runc crun podman conmon netavark containerd docker.io \
+		containernetworking-plugins \
 		umoci skopeo buildah catatonit curl strace iproute2 uidmap keyutils zsh fish man-db groff-base \
 		qemu-system-x86 e2fsprogs mmdebstrap xz-utils python3-seccomp
 	@$(CARGO) run -q -p integration --bin suite
