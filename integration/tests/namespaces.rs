@@ -138,12 +138,12 @@ fn killing_a_container_in_a_joined_pid_namespace_leaves_the_others_alone() {
 #[test]
 fn a_process_in_a_joined_pid_namespace_leads_its_session_and_controls_its_terminal() {
     let Some(scene) = Scene::needing(&[Need::Program("unshare")]) else { return };
-    let holder = Holder::with(&["--pid", "--fork"]);
+    let holder = Holder::with(&["--pid", "--fork", "--kill-child"]);
     let pid_namespace = format!("/proc/{}/ns/pid_for_children", holder.0.id());
     let bundle = || scene.bundle().namespace("pid", Some(&pid_namespace));
     // The fields after the name are state, parent, group and session.
     let script = "read pid name state parent group session rest </proc/self/stat; \
-                  [ $pid = $session ] && echo leads; read l";
+                  [ $pid = $session ] && echo leads";
     assert_eq!(scene.output(&bundle().sh(script)), "leads\n");
 
     let path = scene.dir().join("console");
