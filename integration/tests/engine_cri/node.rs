@@ -401,11 +401,17 @@ impl<'a> Node<'a> {
     /// Stops and removes a sandbox with the containers in it, of which nothing may be left.
     #[track_caller]
     pub(crate) fn end_pod(&self, pod: &Pod) {
+        self.remove_pod(pod);
+        self.assert_gone(&pod.id);
+    }
+
+    /// Stops and removes a sandbox with the containers in it.
+    #[track_caller]
+    pub(crate) fn remove_pod(&self, pod: &Pod) {
         let request = Id { id: pod.id.clone() };
         let _: Empty = self.ask("StopPodSandbox", &request);
         assert_ne!(self.pod_status(pod).state, READY);
         let _: Empty = self.ask("RemovePodSandbox", &request);
-        self.assert_gone(&pod.id);
     }
 
     /// Demands that nothing is left: no state of the runtime, no cgroup.

@@ -1,5 +1,7 @@
 //! Streams of `exec` and `attach`.
 
+use integration::runtime::until;
+
 use crate::messages::{Attach, Exec, Url};
 use crate::node::{self, Node};
 use crate::stream::Stream;
@@ -60,9 +62,10 @@ fn a_containers_own_process_is_attached_to() {
             stream.write(&format!("{line}\n"));
             stream.expect(&format!("got {line}"));
         }
+        until("the log", || node.log(name).contains("got second"));
         let log = node.log(name);
+        assert!(log.contains("got first"), "{log}");
         assert_eq!(log.contains("/dev/pts/0"), tty, "{log}");
-        assert!(log.contains("got first") && log.contains("got second"), "{log}");
         node.end(&id);
     }
     node.end_pod(&pod);
