@@ -432,13 +432,19 @@ impl<'a> Node<'a> {
 }
 
 impl Drop for Node<'_> {
-    /// A shim that is killed leaves its socket, which lies outside of the scene.
+    /// After a failed test: a shim that is killed leaves its socket, a pod that is not removed what
+    /// plugins told of it, and both lie outside of the scene.
     fn drop(&mut self) {
         let tasks = self.dir.join("state/io.containerd.runtime.v2.task/k8s.io");
         let bundles = fs::read_dir(tasks).into_iter().flatten().flatten();
         for bundle in bundles.filter(|_| std::thread::panicking()) {
             let address = fs::read_to_string(bundle.path().join("address")).unwrap_or_default();
             let _ = fs::remove_file(address.trim_start_matches("unix://"));
+            let pod = bundle.file_name().to_string_lossy().into_owned();
+            let tag = self.scene.tag();
+            for name in [format!("{tag}-{pod}-eth0"), format!("cni-loopback-{pod}-lo")] {
+                let _ = fs::remove_file(format!("/var/lib/cni/results/{name}"));
+            }
         }
     }
 }
