@@ -21,7 +21,6 @@ pub mod cgroups;
 pub mod config;
 pub mod console;
 pub mod container;
-pub mod cri;
 pub mod ctr;
 pub mod debian;
 pub mod dice;

@@ -180,12 +180,17 @@ fn propagation_of_a_mount_is_what_the_configuration_says() {
         ("slave", "rslave", false, true),
         ("rshared", "rshared", true, false),
         ("shared", "rshared", true, false),
+        ("rprivate", "rshared", false, false),
+        ("rslave", "rshared", false, true),
     ] {
         let mut bundle = scene.bundle().set("/linux/rootfsPropagation", root);
         bundle = bundle.bind(&dir, "/tmp", &[option]);
-        let mount = mounts(&scene, bundle).mount("/tmp");
+        let inside = mounts(&scene, bundle);
+        let mount = inside.mount("/tmp");
         assert_eq!(mount.slave(), slave, "{option}: {mount:?}");
         assert_eq!(mount.shared(), shared, "{option}: {mount:?}");
+        // A mount that says nothing has what the root has.
+        assert_eq!(inside.mount("/proc").shared(), root == "rshared", "{root}");
     }
 }
 

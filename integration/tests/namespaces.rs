@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use integration::console::ConsoleSocket;
 use integration::holder::Holder;
 use integration::{Bundle, Need, Scene};
 use serde_json::json;
@@ -106,6 +107,29 @@ fn killing_a_container_in_a_joined_pid_namespace_leaves_the_others_alone() {
     second.delete_force();
     assert_eq!(first.status(), "running");
     first.end();
+}
+
+#[test]
+fn a_process_in_a_joined_pid_namespace_leads_its_session_and_controls_its_terminal() {
+    let Some(scene) = Scene::needing(&[Need::Program("unshare")]) else { return };
+    let holder = Holder::with(&["--pid", "--fork", "--kill-child"]);
+    let pid_namespace = holder.path("pid_for_children");
+    let bundle = || scene.bundle().namespace("pid", Some(&pid_namespace));
+    // The fields after the name are state, parent, group and session.
+    let script = "read pid name state parent group session rest </proc/self/stat; \
+                  [ $pid = $session ] && echo leads";
+    assert_eq!(scene.output(&bundle().sh(script)), "leads\n");
+
+    let path = scene.dir().join("console");
+    let socket = ConsoleSocket::at(&path);
+    let options = ["--console-socket", path.to_str().expect("UTF-8")];
+    let bundle = bundle().set("/process/terminal", true).sh("echo to it >/dev/tty");
+    let container = scene.create_with(&options, &bundle);
+    let mut terminal = socket.receive();
+    container.start();
+    terminal.expect("to it");
+    container.until("stopped");
+    container.delete();
 }
 
 #[test]

@@ -102,9 +102,12 @@ const NAME: &str = "docker.io/library/busybox:latest";
 #[test]
 fn every_block_about_an_engine_is_run_by_a_test() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let files = fs::read_dir(tests).expect("the tests").flatten();
-    let sources: Vec<String> =
-        files.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
+    let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
+    let parts = entries(&tests).flat_map(|entry| entries(&entry.path()));
+    let sources: Vec<String> = entries(&tests)
+        .chain(parts)
+        .filter_map(|file| fs::read_to_string(file.path()).ok())
+        .collect();
     let names = readme::names();
     assert!(names.len() >= 5, "{names:?}");
     for name in names {

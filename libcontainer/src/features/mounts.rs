@@ -128,7 +128,7 @@ pub fn attach(config: &Config, steps: &mut Steps, mount: &Mount, source: Slot) -
         }
         MountKind::New { .. } | MountKind::Bind { .. } => bind(config, steps, mount, source, slot),
         MountKind::Cgroup => cgroup_mounts::attach(config, steps, mount),
-        MountKind::Remount => remount(steps, mount),
+        MountKind::Remount => remount(config, steps, mount),
     }
     keep
 }
@@ -180,7 +180,7 @@ fn new(
         data: steps.list(pointer, &data),
         label: label.map_or_else(Str::default, |label| steps.text(pointer, label)),
         attributes,
-        propagation: propagation(steps, &mount.propagation),
+        propagation: types(config, steps, mount),
         flags: mount.flags | detached,
         server,
         otherwise,
@@ -223,14 +223,14 @@ fn bind(config: &Config, steps: &mut Steps, mount: &Mount, tree: Slot, keep: Slo
         clear_all: attributes.clear_all,
         // A peer of the host's mount stays one only if the configuration says so twice.
         slave: copied && !(root_is_shared && wants_shared),
-        propagation: propagation(steps, &mount.propagation),
+        propagation: types(config, steps, mount),
         flags: mount.flags,
         keep,
     };
     steps.init(mount.pointer.clone(), step);
 }
 
-fn remount(steps: &mut Steps, mount: &Mount) {
+fn remount(config: &Config, steps: &mut Steps, mount: &Mount) {
     let step = Step::Remount {
         target: steps.text(&mount.pointer, &mount.target),
         data: steps.list(&mount.pointer, &mount.data),
@@ -238,10 +238,20 @@ fn remount(steps: &mut Steps, mount: &Mount) {
         clear: mount.attributes.clear,
         set_all: mount.attributes.set_all,
         clear_all: mount.attributes.clear_all,
-        propagation: propagation(steps, &mount.propagation),
+        propagation: types(config, steps, mount),
         flags: mount.flags,
     };
     steps.init(mount.pointer.clone(), step);
+}
+
+/// A mount's propagation types. One that names none has what the root gives to all mounts below:
+/// later on the root cannot give it, or it would change those that do name one.
+fn types(config: &Config, steps: &mut Steps, mount: &Mount) -> Numbers {
+    let root = config.rootfs.propagation.filter(|root| root.recursive && root.kind == SHARED);
+    match root {
+        Some(root) if mount.propagation.is_empty() => propagation(steps, &[root]),
+        _ => propagation(steps, &mount.propagation),
+    }
 }
 
 /// Propagation types as init reads them: the high bit says "the whole tree".

@@ -102,8 +102,8 @@ pub fn enter(config: &Config, steps: &mut Steps) {
 /// read-only, and pivot_root(2) refuses what is shared.
 pub fn propagate(config: &Config, steps: &mut Steps) {
     if let Some(Propagation { kind, recursive }) = config.rootfs.propagation {
-        // Slave and private are taken by the rootfs alone: a mount that asks for `rshared` keeps it.
-        let recursive = recursive && matches!(kind, SHARED | UNBINDABLE);
+        // A mount keeps the type that it names. (Those that name none are shared from the start.)
+        let recursive = recursive && kind == UNBINDABLE;
         let step = Step::RootPropagation { propagation: kind, recursive };
         steps.init("/linux/rootfsPropagation", step);
     }

@@ -221,6 +221,10 @@ impl<'a> Create<'a> {
 
     fn enter_pid_namespace(&mut self) {
         namespaces::enter_pid(self.config, &mut self.steps, &self.opened.namespaces);
+        if namespaces::forks(self.config) {
+            // The process that goes on inside does not lead the session that it was born in.
+            self.steps.init("", Step::NewSession {});
+        }
     }
 
     /// Mounts and devices.
