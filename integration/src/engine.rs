@@ -160,14 +160,20 @@ impl Drop for Remains<'_> {
 
 /// Kills the processes that have a scene's name in their command line.
 fn kill_all_that_name(tag: &str) {
-    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
-        let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let pid = entry.file_name().to_string_lossy().parse();
-        if let (true, Ok(pid)) = (String::from_utf8_lossy(&words).contains(tag), pid) {
-            // It may have ended by itself meanwhile.
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
+    for pid in naming(tag) {
+        // It may have ended by itself meanwhile.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
+}
+
+/// The processes that have a text in their command line.
+pub fn naming(text: &str) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").expect("/proc").flatten();
+    let naming = entries.filter(|entry| {
+        let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&words).contains(text)
+    });
+    naming.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok()).collect()
 }
 
 /// Runs a command on a terminal and gives what appeared on it, which must end in `terminal-end`.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::bundle::write;
 use crate::docker_like::DockerLike;
-use crate::engine::{IMAGE, Remains, archive, image, lives};
+use crate::engine::{IMAGE, Remains, archive, image, naming};
 use crate::runtime::{Invocation, until};
 use crate::scene::Scene;
 
@@ -108,9 +108,9 @@ impl DockerLike for Podman<'_> {
     }
 
     fn remove(&self, name: &str) {
-        let conmon = self.inspect(name, "State.ConmonPid").parse().expect("a pid");
-        // It becomes a podman that unmounts, which would run into the removal.
-        until("the end of conmon", || !lives(conmon));
+        let id = self.inspect(name, "Id");
+        // conmon has a podman clean up, and that would run into the removal.
+        until("the end of conmon", || naming(&id).is_empty());
         self.call(&["rm", name]).run().ok();
     }
 }
