@@ -87,7 +87,7 @@ impl Survey {
                 }
             }
         }
-        Ok(Open { cgroup, dirs })
+        Ok(Open { cgroup, dirs, below: Vec::new() })
     }
 }
 

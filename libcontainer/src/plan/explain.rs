@@ -216,6 +216,7 @@ impl<'a> Words<'a> {
             },
             Task::MakeCgroups => "make the cgroups".to_owned(),
             Task::LimitCgroups => "set the limits of the cgroups".to_owned(),
+            Task::MakeSubCgroup { path, .. } => format!("make the cgroup {path} below"),
             Task::GiveCgroup { uid } => format!("make user {uid} the owner of the cgroup"),
             Task::OpenCgroups { count, .. } => format!("open {count} cgroups to enter"),
             Task::MakeResctrl => resctrl::make(&self.plan.config),
