@@ -172,7 +172,10 @@ const CGROUP: &str = "grep ^0:: /proc/self/cgroup";
 #[test]
 fn a_container_manages_a_cgroup_below_its_own() {
     let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
-    let bundle = || noted(scene.bundle(), "run.oci.delegate-cgroup", "payload");
+    let bundle = || {
+        let bundle = scene.bundle().namespace("cgroup", None);
+        noted(bundle, "run.oci.delegate-cgroup", "payload")
+    };
     if !Layout::here().is_v2() {
         scene.refused(&bundle()).says(&["needs cgroup v2 alone"]);
         return skip("no pure cgroup v2 here");
@@ -181,7 +184,8 @@ fn a_container_manages_a_cgroup_below_its_own() {
     let container = scene.start(&bundle().sh(script));
     container.expect("0::/payload\n");
     let seen = fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).expect("cgroup");
-    assert!(seen.ends_with(&format!("/{}/payload\n", container.id())), "{seen}");
+    let line = seen.lines().find_map(|line| line.strip_prefix("0::")).expect("cgroup v2");
+    assert!(line.starts_with(&scene.cgroup()) && line.ends_with("/payload"), "{seen}");
     let exec = scene.keel(["exec", container.id(), "sh", "-c", CGROUP]).run().ok();
     assert_eq!(exec.stdout, "0::/\n");
     let listed = scene.keel(["ps", "--format", "json", container.id()]).run().ok().stdout;
@@ -196,7 +200,7 @@ fn a_mount_becomes_systemds_hierarchy_of_cgroup_v1() {
     let name = "run.oci.systemd.force_cgroup_v1";
     let bundle = || {
         let bundle = scene.bundle().mount("bind", "/etc", "/hierarchy", &["rbind", "ro", "nosuid"]);
-        noted(bundle, name, "/hierarchy")
+        noted(bundle, name, "/hierarchy").namespace("cgroup", None)
     };
     let script = "grep ' /hierarchy ' /proc/self/mountinfo; ls /hierarchy/cgroup.procs";
     let seen = scene.output(&bundle().sh(script));

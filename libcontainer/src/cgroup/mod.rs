@@ -60,6 +60,8 @@ pub struct Cgroup {
     pub directories: Vec<Directory>,
     /// The unit of systemd that it belongs to.
     pub unit: Option<Unit>,
+    /// The cgroup of v2 below it in which processes are, if it is not it itself.
+    pub subgroup: Option<String>,
 }
 
 /// A container's directory in one hierarchy.

@@ -172,8 +172,7 @@ impl Execution<'_> {
             };
         };
         if self.cgroup.is_none() {
-            let plan = self.launch.plan.config.cgroup.as_ref();
-            let subgroup = plan.and_then(|plan| plan.subgroup.clone());
+            let subgroup = cgroup.subgroup.clone();
             let usual = subgroup.map(|path| SubCgroup { controllers: Vec::new(), path });
             let asked = self.options.cgroups.clone();
             let subs = if asked.is_empty() { Vec::from_iter(usual) } else { asked };

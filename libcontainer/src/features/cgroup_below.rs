@@ -55,9 +55,19 @@ pub fn make(config: &Config, steps: &mut Steps) -> [Slot; 2] {
     })
 }
 
-/// Init enters one of them.
-pub fn enter(steps: &mut Steps, cgroup: Slot) {
+/// Init enters the one that is the root of its cgroup namespace.
+pub fn enter_root(steps: &mut Steps, [root, _]: [Slot; 2]) {
+    enter(steps, SUBGROUP, root);
+}
+
+/// Init enters the one that is the container's to manage.
+pub fn enter_delegated(steps: &mut Steps, [_, delegated]: [Slot; 2]) {
+    enter(steps, DELEGATED, delegated);
+}
+
+fn enter(steps: &mut Steps, annotation: &str, cgroup: Slot) {
     if cgroup != Slot::NONE {
-        steps.init("/annotations", Step::EnterCgroups { first: cgroup, count: 1 });
+        let step = Step::EnterCgroups { first: cgroup, count: 1 };
+        steps.init(format!("/annotations/{annotation}"), step);
     }
 }

@@ -278,11 +278,10 @@ impl<'a> Create<'a> {
         if self.cgroups.1 > 0 || cgroup_entry::moved_inside(self.config) {
             self.await_cgroups();
         }
-        let [root, delegated] = self.below;
         cgroup_entry::enter(&mut self.steps, self.cgroups);
-        cgroup_below::enter(&mut self.steps, root);
+        cgroup_below::enter_root(&mut self.steps, self.below);
         namespaces::cgroup_namespace(self.config, &mut self.steps);
-        cgroup_below::enter(&mut self.steps, delegated);
+        cgroup_below::enter_delegated(&mut self.steps, self.below);
         self.cgroups_entered = true;
     }
 

@@ -278,6 +278,7 @@ impl<'a> Words<'a> {
             Step::Umask { callers: true, .. } => "set the umask to the caller's".to_owned(),
             Step::Umask { mask, .. } => format!("set the umask to {mask:04o}"),
             Step::Home { uid } => format!("look up the home directory of user {uid}"),
+            Step::EnterCgroups { count: 1, .. } => "enter the cgroup".to_owned(),
             Step::EnterCgroups { count, .. } => format!("enter {count} cgroups"),
             Step::Hook { path, .. } => format!("run the hook {}", self.str(path)),
             _ => self.file_step(step),

@@ -80,9 +80,8 @@ impl Plan {
         places: Vec<Place>,
     ) -> Result<Self> {
         let (mut config, warnings) = Self::check(bundle, id, options, host)?;
-        let subgroup = config.cgroup.and_then(|plan| plan.subgroup);
         config.cgroup =
-            (!places.is_empty()).then(|| CgroupPlan { places, subgroup, ..CgroupPlan::default() });
+            (!places.is_empty()).then(|| CgroupPlan { places, ..CgroupPlan::default() });
         Self::assemble(config, warnings, host, exec::plan)
     }
 
