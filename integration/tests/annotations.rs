@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use integration::cgroups::Layout;
 use integration::console::ConsoleSocket;
-use integration::{Bundle, Container, Need, Scene};
+use integration::{Bundle, Container, Need, Scene, skip};
 use serde_json::json;
 
 /// The supplementary groups, as the kernel tells them.
@@ -133,9 +134,9 @@ fn what_is_not_done_is_refused_and_what_is_not_known_is_told() {
     let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
     for (name, value) in [
         ("run.oci.handler", "krun"),
-        ("run.oci.systemd.subgroup", "payload"),
-        ("run.oci.delegate-cgroup", "payload"),
-        ("run.oci.systemd.force_cgroup_v1", "/sys/fs/cgroup/systemd"),
+        ("run.oci.delegate-cgroup", "../payload"),
+        ("run.oci.systemd.subgroup", "a//b"),
+        ("run.oci.systemd.force_cgroup_v1", "relative"),
         ("run.oci.keep_original_groups", "maybe"),
         ("run.oci.pidfd_receiver", "relative"),
         ("run.oci.hooks.stderr", "relative"),
@@ -145,6 +146,14 @@ fn what_is_not_done_is_refused_and_what_is_not_known_is_told() {
         scene.refused(&noted(scene.bundle(), name, value)).says(&[name]);
     }
     scene.run(&noted(scene.bundle(), "run.oci.systemd.subgroup", "").sh("true")).ok();
+    for (name, value, why) in [
+        ("run.oci.systemd.subgroup", "payload", "systemd does not make"),
+        ("run.oci.systemd.force_cgroup_v1", "/nowhere", "no mount has this destination"),
+    ] {
+        let bundle = noted(scene.bundle(), name, value).sh("true");
+        scene.run(&bundle).ok().says(&[why]);
+        scene.verb("run", &["--strict"], &bundle, &scene.id()).run().refused();
+    }
     for name in ["run.oci.moon", "run.oci.seccomp.moon", "krun.cpus", "module.wasm.image/variant"] {
         let bundle = noted(scene.bundle(), name, "1").sh("echo runs");
         let outcome = scene.run(&bundle).ok().says(&["does not know this annotation"]);
@@ -155,4 +164,48 @@ fn what_is_not_done_is_refused_and_what_is_not_known_is_told() {
     }
     let known = noted(scene.bundle(), "org.opencontainers.image.author", "me").sh("true");
     scene.verb("run", &["--strict"], &known, &scene.id()).run().ok();
+}
+
+/// What a process says of its cgroup of v2.
+const CGROUP: &str = "grep ^0:: /proc/self/cgroup";
+
+#[test]
+fn a_container_manages_a_cgroup_below_its_own() {
+    let Some(scene) = Scene::needing(&[Need::Keel]) else { return };
+    let bundle = || {
+        let bundle = scene.bundle().namespace("cgroup", None);
+        noted(bundle, "run.oci.delegate-cgroup", "payload")
+    };
+    if !Layout::here().is_v2() {
+        scene.refused(&bundle()).says(&["needs cgroup v2 alone"]);
+        return skip("no pure cgroup v2 here");
+    }
+    let script = format!("{CGROUP}; exec sleep 1000");
+    let container = scene.start(&bundle().sh(script));
+    container.expect("0::/payload\n");
+    let seen = fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).expect("cgroup");
+    let line = seen.lines().find_map(|line| line.strip_prefix("0::")).expect("cgroup v2");
+    assert!(line.starts_with(&scene.cgroup()) && line.ends_with("/payload"), "{seen}");
+    let exec = scene.keel(["exec", container.id(), "sh", "-c", CGROUP]).run().ok();
+    assert_eq!(exec.stdout, "0::/\n");
+    let listed = scene.keel(["ps", "--format", "json", container.id()]).run().ok().stdout;
+    assert!(listed.contains(&container.pid().to_string()), "{listed}");
+    container.end();
+}
+
+#[test]
+fn a_mount_becomes_systemds_hierarchy_of_cgroup_v1() {
+    let needs = [Need::Keel, Need::Path("/sys/fs/cgroup/systemd/cgroup.procs")];
+    let Some(scene) = Scene::needing(&needs) else { return };
+    let name = "run.oci.systemd.force_cgroup_v1";
+    let bundle = || {
+        let bundle = scene.bundle().mount("bind", "/etc", "/hierarchy", &["rbind", "ro", "nosuid"]);
+        noted(bundle, name, "/hierarchy").namespace("cgroup", None)
+    };
+    let script = "grep ' /hierarchy ' /proc/self/mountinfo; ls /hierarchy/cgroup.procs";
+    let seen = scene.output(&bundle().sh(script));
+    assert!(seen.contains("/ /hierarchy ro,nosuid"), "{seen}");
+    assert!(seen.contains(" - cgroup cgroup ") && seen.contains("name=systemd"), "{seen}");
+    assert!(seen.ends_with("/hierarchy/cgroup.procs\n"), "{seen}");
+    scene.refused(&bundle().without_namespace("cgroup")).says(&["needs a new cgroup namespace"]);
 }

@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 
 use integration::cgroups::Layout;
-use integration::{Bundle, Container, Need, Scene};
+use integration::{Bundle, Container, Need, Scene, skip};
 use serde_json::{Value, json};
 
 fn scene() -> Option<Scene> {
@@ -187,6 +187,30 @@ fn annotations_are_properties() {
     assert_eq!(property(&scene, &container, "TimeoutStopUSec"), "7s");
     assert_eq!(property(&scene, &container, "CollectMode"), "inactive-or-failed");
     assert_eq!(property(&scene, &container, "Description"), "a web server");
+    end(&scene, &container);
+}
+
+#[test]
+fn processes_are_in_cgroups_below_the_scope_that_annotations_name() {
+    let Some(scene) = scene() else { return };
+    if Layout::here().is_v1("cpu") {
+        return skip("no pure cgroup v2 here");
+    }
+    let annotations = json!({
+        "run.oci.systemd.subgroup": "inner",
+        "run.oci.delegate-cgroup": "payload",
+    });
+    let resources = json!({ "pids": { "limit": 33 } });
+    let container = start(&scene, |bundle| {
+        bundle.set("/annotations", annotations).set("/linux/resources", resources)
+    });
+    let cgroup = format!("/{}/inner/payload\n", unit(&container));
+    let seen = fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).expect("cgroup");
+    assert!(seen.ends_with(&cgroup), "{seen}");
+    assert_eq!(file(&container, "pids", "pids.max"), "33");
+    let script = "cat /proc/1/cgroup /proc/self/cgroup";
+    let exec = scene.keel(["exec", container.id(), "sh", "-c", script]).run().ok();
+    assert_eq!(exec.stdout, "0::/payload\n0::/\n");
     end(&scene, &container);
 }
 

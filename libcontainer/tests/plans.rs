@@ -330,8 +330,20 @@ fn process_cases() -> Vec<Case> {
             case.host.security.confined = true;
         }),
         Case::new("annotations-of-crun", annotations_of_crun),
+        Case::new("annotations-about-cgroups", |case| {
+            case.host.cgroups = Cgroups::example_v2();
+            case.options.cgroup_manager = CgroupManager::Systemd;
+            case.spec.linux.as_mut().unwrap().cgroups_path = Some("a.slice:keel:golden".into());
+            create(case, "cgroup");
+            for (name, value) in [("systemd.subgroup", "inner"), ("delegate-cgroup", "payload")] {
+                case.spec.annotations.insert(format!("run.oci.{name}"), value.into());
+            }
+        }),
         Case::new("annotations-that-are-refused", |case| {
-            for name in ["handler", "keep_original_groups", "hooks.stdout", "moon"] {
+            let cgroups = ["delegate-cgroup", "systemd.subgroup", "systemd.force_cgroup_v1"];
+            for name in [&["handler", "keep_original_groups", "hooks.stdout", "moon"][..], &cgroups]
+                .concat()
+            {
                 case.spec.annotations.insert(format!("run.oci.{name}"), "moon".into());
             }
         }),

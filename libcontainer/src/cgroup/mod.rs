@@ -15,6 +15,7 @@
 //! knows, and moves init. What is wanted comes from [`CgroupPlan`] alone; nothing here looks at a configuration.
 
 mod apply;
+mod below;
 mod device_program;
 mod dir;
 mod enter;
@@ -59,6 +60,8 @@ pub struct Cgroup {
     pub directories: Vec<Directory>,
     /// The unit of systemd that it belongs to.
     pub unit: Option<Unit>,
+    /// The cgroup of v2 below it in which processes are, if it is not it itself.
+    pub subgroup: Option<String>,
 }
 
 /// A container's directory in one hierarchy.
@@ -76,6 +79,8 @@ pub struct Directory {
 pub struct Open {
     cgroup: Cgroup,
     dirs: Vec<Dir>,
+    /// Those of cgroup v2 that were made below for the first process.
+    below: Vec<Dir>,
 }
 
 impl Cgroup {
@@ -100,7 +105,7 @@ impl Cgroup {
                 Error::system(format!("cannot open cgroup {}", path.display()), errno).path(path)
             })
         });
-        Ok(Open { dirs: dirs.collect::<Result<_>>()?, cgroup: self.clone() })
+        Ok(Open { dirs: dirs.collect::<Result<_>>()?, cgroup: self.clone(), below: Vec::new() })
     }
 
     /// The directories of cgroup v1, which a container's `/sys/fs/cgroup` is made of.

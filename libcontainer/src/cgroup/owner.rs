@@ -16,13 +16,17 @@ const LIST: &str = "/sys/kernel/cgroup/delegate";
 const FIRST: &str = "cgroup.procs\ncgroup.subtree_control\ncgroup.threads";
 
 impl Open {
-    /// Makes a user the owner of the directory of cgroup v2, and of the files of delegation in it.
+    /// Makes a user the owner of the directory of cgroup v2 and of those that were made below it, and
+    /// of the files of delegation in them.
     ///
     /// # Errors
     /// The owner cannot be changed. A file that this kernel does not have is none.
     pub fn give(&self, uid: u32) -> Result<()> {
         let list = read_to_string(LIST).unwrap_or_else(|_| FIRST.to_owned());
-        for (directory, dir) in self.each().filter(|(d, _)| !d.place.is_legacy()) {
+        let Some((directory, top)) = self.each().find(|(d, _)| !d.place.is_legacy()) else {
+            return Ok(());
+        };
+        for dir in std::iter::once(top).chain(&self.below) {
             for file in list.lines().map(str::trim).filter(|file| !file.is_empty()) {
                 match dir.give_file(file, uid) {
                     Ok(()) | Err(Errno::ENOENT) => {}

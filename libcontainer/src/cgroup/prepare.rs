@@ -46,7 +46,11 @@ impl Cgroup {
         }
         let scope = plan.scope.clone();
         let unit = scope.as_ref().map(|s| Unit { name: s.unit.clone(), bus: s.bus.clone() });
-        Ok(Survey { cgroup: Self { directories, unit }, above, scope })
+        Ok(Survey {
+            cgroup: Self { directories, unit, subgroup: plan.subgroup.clone() },
+            above,
+            scope,
+        })
     }
 }
 
@@ -87,7 +91,7 @@ impl Survey {
                 }
             }
         }
-        Ok(Open { cgroup, dirs })
+        Ok(Open { cgroup, dirs, below: Vec::new() })
     }
 }
 

@@ -15,6 +15,7 @@ impl Cgroup {
         json!({
             "directories": self.directories.iter().map(write).collect::<Value>(),
             "unit": unit,
+            "subgroup": self.subgroup,
         })
     }
 
@@ -28,7 +29,9 @@ impl Cgroup {
                 bus: unit.get("bus")?.as_str().map(str::to_owned),
             }),
         };
-        Some(Self { directories: directories.iter().map(read).collect::<Option<_>>()?, unit })
+        let directories = directories.iter().map(read).collect::<Option<_>>()?;
+        let subgroup = value.get("subgroup").and_then(Value::as_str).map(str::to_owned);
+        Some(Self { directories, unit, subgroup })
     }
 }
 
@@ -73,7 +76,7 @@ mod tests {
             path: path.to_owned(),
             controllers: vec!["memory".to_owned()],
         };
-        Cgroup { directories: vec![Directory { place, made }], unit: None }
+        Cgroup { directories: vec![Directory { place, made }], unit: None, subgroup: None }
     }
 
     #[test]
@@ -82,6 +85,7 @@ mod tests {
         for bus in [None, Some("unix:path=/run/user/1000/bus".to_owned())] {
             assert_eq!(Cgroup::from_json(&cgroup.to_json()).as_ref(), Some(&cgroup));
             cgroup.unit = Some(Unit { name: "a-b.scope".to_owned(), bus });
+            cgroup.subgroup = Some("inner".to_owned());
         }
     }
 

@@ -52,6 +52,7 @@ impl Actor for Creation<'_> {
             Task::StartScope => self.start_scope(),
             Task::MakeCgroups => self.make_cgroups(),
             Task::LimitCgroups => self.limit_cgroups(),
+            Task::MakeSubCgroup { path, into } => self.make_sub_cgroup(path, *into),
             Task::GiveCgroup { uid } => self.give_cgroup(*uid),
             Task::OpenCgroups { first, .. } => self.open_cgroups(*first),
             Task::MakeResctrl => self.make_resctrl(),
@@ -123,6 +124,11 @@ impl Creation<'_> {
             self.warnings.extend(open.apply(plan)?);
         }
         Ok(())
+    }
+
+    fn make_sub_cgroup(&mut self, path: &str, into: Slot) -> Result<()> {
+        let file = self.cgroup.as_mut().map(|open| open.make_below(path)).transpose()?.flatten();
+        file.map_or(Ok(()), |file| self.launch.fill(into, file))
     }
 
     fn give_cgroup(&mut self, uid: u32) -> Result<()> {

@@ -98,7 +98,8 @@ fn remove_by_config(id: &ContainerId, directory: &Directory) -> Result<()> {
     let group = plan.config.intel_rdt.as_ref().map(Group::of);
     let places = plan.config.cgroup.map(|plan| plan.places).unwrap_or_default();
     let made = |place: Place| cgroup::Directory { place, made: 1 };
-    let cgroup = Cgroup { directories: places.into_iter().map(made).collect(), unit: None };
+    let cgroup =
+        Cgroup { directories: places.into_iter().map(made).collect(), ..Cgroup::default() };
     cgroup.kill()?;
     cgroup.remove()?;
     group.map_or(Ok(()), |group| group.remove())

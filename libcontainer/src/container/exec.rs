@@ -163,7 +163,7 @@ impl Execution<'_> {
         }
     }
 
-    /// The container's cgroups, or the sub-cgroups that were asked for.
+    /// The container's cgroups, or the sub-cgroups that were asked for, or that its processes are in.
     fn cgroup(&mut self) -> Result<Option<&cgroup::Open>> {
         let Some(cgroup) = &self.container.record.cgroup else {
             return match self.options.cgroups.as_slice() {
@@ -172,7 +172,11 @@ impl Execution<'_> {
             };
         };
         if self.cgroup.is_none() {
-            self.cgroup = Some(cgroup.open_for(&self.options.cgroups)?);
+            let subgroup = cgroup.subgroup.clone();
+            let usual = subgroup.map(|path| SubCgroup { controllers: Vec::new(), path });
+            let asked = self.options.cgroups.clone();
+            let subs = if asked.is_empty() { Vec::from_iter(usual) } else { asked };
+            self.cgroup = Some(cgroup.open_for(&subs)?);
         }
         Ok(self.cgroup.as_ref())
     }

@@ -4,24 +4,13 @@
 //! never passed over in silence: keel acts on it (each in its feature), refuses it, or warns.
 
 use super::{Context, seccomp};
-use crate::spec::annotations::{CLOCKS, CONTEXT_TYPE, HONOURED, KEEP_GROUPS};
+use crate::spec::annotations::{
+    CLOCKS, CONTEXT_TYPE, DELEGATED, FORCE_V1, HONOURED, KEEP_GROUPS, SUBGROUP,
+};
 
-/// Annotations of crun that ask for what keel does not do, and why.
-pub const REFUSED: [(&str, &str); 4] = [
-    ("run.oci.handler", "keel runs programs of Linux, without a handler such as krun or wasm"),
-    (
-        "run.oci.systemd.subgroup",
-        "keel puts the container into the scope itself, with no cgroup below it",
-    ),
-    (
-        "run.oci.delegate-cgroup",
-        "keel makes no cgroup below the container's, only the container itself can",
-    ),
-    (
-        "run.oci.systemd.force_cgroup_v1",
-        "keel mounts no hierarchy of cgroup v1 in place of another mount",
-    ),
-];
+/// The annotation of crun that asks for what keel does not do, and why.
+pub const REFUSED: [(&str, &str); 1] =
+    [("run.oci.handler", "keel runs programs of Linux, without a handler such as krun or wasm")];
 
 /// What begins the names of annotations that are meant for a runtime.
 const FOR_RUNTIMES: [&str; 3] = ["run.oci.", "krun.", "module.wasm."];
@@ -31,7 +20,7 @@ pub fn check(cx: &mut Context<'_>) {
     for (name, value) in &cx.spec.annotations {
         let pointer = || format!("/annotations/{}", name.replace('~', "~0").replace('/', "~1"));
         if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| refused == name) {
-            // An empty name asks for no cgroup or handler.
+            // An empty name asks for no handler.
             if !value.is_empty() {
                 cx.fault(pointer(), *why);
             }
@@ -44,6 +33,10 @@ pub fn check(cx: &mut Context<'_>) {
         {
             cx.warn(pointer(), "keel does not know this annotation, and does nothing for it");
         }
+    }
+    let replaced = cx.spec.annotations.get(FORCE_V1).filter(|path| path.starts_with('/'));
+    if replaced.is_some_and(|path| cx.spec.mounts.iter().all(|mount| mount.destination != *path)) {
+        cx.warn(format!("/annotations/{FORCE_V1}"), "no mount has this destination");
     }
     let groups = &cx.process.user.additional_gids;
     if cx.spec.annotations.get(KEEP_GROUPS).is_some_and(|value| value != "0") && !groups.is_empty()
@@ -61,7 +54,8 @@ fn fault(name: &str, value: &str) -> Option<&'static str> {
         }
         CONTEXT_TYPE => (!["context", "fscontext", "defcontext", "rootcontext"].contains(&value))
             .then_some("this is neither context, fscontext, defcontext nor rootcontext"),
-        CLOCKS => None, // `time_offsets` reads it
+        // `time_offsets` and `cgroup_below` read them.
+        CLOCKS | SUBGROUP | DELEGATED => None,
         _ => (!value.starts_with('/')).then_some("the path must be absolute"),
     }
 }

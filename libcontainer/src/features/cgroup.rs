@@ -112,7 +112,7 @@ fn filled_in(
     }
     let Sheet { places, writes, .. } = sheet;
     let devices_pointer = format!("{RESOURCES}/devices");
-    Some(CgroupPlan { places, writes, device_program, devices_pointer, scope: None })
+    Some(CgroupPlan { places, writes, device_program, devices_pointer, ..CgroupPlan::default() })
 }
 
 /// Everything but the devices and the files that are written as they are.

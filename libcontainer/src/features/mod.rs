@@ -18,7 +18,7 @@
 //! | `masked_paths` | `/linux/maskedPaths`, `/linux/readonlyPaths` | Mask, ReadonlyPath | mount_setattr(2) |
 //! | `sysctl` | `/linux/sysctl` | WriteProc | proc(5) |
 //! | `labels` | `/process/apparmorProfile`, `/process/selinuxLabel`, `/linux/mountLabel` | WriteProc | proc_pid_attr(5) |
-//! | `cgroup`, `cgroup_sheet`, `cgroup_entry`, `resources_both`, `resources_v1`, `resources_v2`, `resources_update`, `cgroup_devices`, `cgroup_device_program`, `cgroup_owner`, `systemd` | `/linux/resources`, `/linux/cgroupsPath` | StartScope, MakeCgroups, LimitCgroups, GiveCgroup, EnterCgroups | cgroups(7) |
+//! | `cgroup`, `cgroup_sheet`, `cgroup_entry`, `resources_both`, `resources_v1`, `resources_v2`, `resources_update`, `cgroup_devices`, `cgroup_device_program`, `cgroup_owner`, `cgroup_below`, `systemd` | `/linux/resources`, `/linux/cgroupsPath` | StartScope, MakeCgroups, LimitCgroups, MakeSubCgroup, GiveCgroup, EnterCgroups | cgroups(7) |
 //! | `intel_rdt` | `/linux/intelRdt` | MakeResctrl, EnterResctrl | resctrl (kernel: `Documentation/filesystems/resctrl.rst`) |
 //! | `process` | `/process` args, env, cwd, umask | WorkingDir, Home, FindProgram, Ready, Exec | execve(2) |
 //! | `user` | `/process/user` | User, StdioOwner, Umask | setresuid(2) |
@@ -42,6 +42,7 @@ pub mod affinity;
 pub mod annotations;
 pub mod capabilities;
 pub mod cgroup;
+pub mod cgroup_below;
 pub mod cgroup_device_program;
 pub mod cgroup_devices;
 pub mod cgroup_entry;
@@ -184,6 +185,7 @@ pub fn check(
     let mappings = user_namespace::check(&mut cx, &namespaces);
     let (hostname, domainname) = hostname::check(&mut cx, &namespaces);
     let cgroup = cgroup_entry::check(&mut cx, &namespaces);
+    let cgroup = cgroup_below::check(&mut cx, cgroup);
     let config = Config {
         id: id.to_string(),
         bundle: bundle.to_owned(),

@@ -6,6 +6,8 @@ use libcontainer_init::sys::namespace::{NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWPID
 
 use super::{Context, mount_ids, mount_options, overlay, rootfs};
 use crate::config::{Mount, MountKind, Namespaces};
+use crate::spec;
+use crate::spec::annotations::FORCE_V1;
 
 /// Files of procfs that may be covered: what lxcfs provides, and nothing an LSM or runtime reads.
 const COVERABLE: [&str; 10] = [
@@ -40,7 +42,10 @@ fn check_one(cx: &mut Context<'_>, index: usize, namespaces: &Namespaces) -> Opt
     let target = check_target(cx, &pointer, &mount.destination)?;
     let bind = options.bind.is_some();
     let of_proc = proc_flags(cx, &pointer, &target, fstype, bind);
-    let kind = kind(cx, index, &options, namespaces)?;
+    let kind = match hierarchy_of_systemd(cx, mount, namespaces, &mut options) {
+        Some(kind) => kind,
+        None => kind(cx, index, &options, namespaces)?,
+    };
     let flags = of_proc | flags(&kind, &options);
     if matches!(&kind, MountKind::New { fstype, .. } if fstype == "overlay") {
         options.data = overlay::parameters(cx.bundle, &options.data);
@@ -121,6 +126,30 @@ fn kind(
             Some(MountKind::New { fstype: fstype.to_owned(), source, otherwise })
         }
     }
+}
+
+/// In place of the mount that crun's annotation names: the hierarchy by which an older systemd inside
+/// keeps account of its processes. Where the host has none, a mount would make one for the host too,
+/// and without a cgroup namespace the container would have all of it.
+fn hierarchy_of_systemd(
+    cx: &mut Context<'_>,
+    mount: &spec::Mount,
+    namespaces: &Namespaces,
+    options: &mut mount_options::Options,
+) -> Option<MountKind> {
+    const NAME: &str = "name=systemd";
+    if cx.spec.annotations.get(FORCE_V1) != Some(&mount.destination) {
+        return None;
+    }
+    let annotation = format!("/annotations/{FORCE_V1}");
+    if !cx.host.cgroups.legacy.iter().any(|hierarchy| hierarchy.name == NAME) {
+        cx.fault(annotation, "the host has no hierarchy of cgroup v1 that is named systemd");
+    } else if !namespaces.creates(NEWCGROUP) {
+        cx.fault(annotation, "this needs a new cgroup namespace in /linux/namespaces");
+    }
+    options.data = ["none", NAME].map(str::to_owned).to_vec();
+    let (fstype, source) = ("cgroup".to_owned(), "cgroup".to_owned());
+    Some(MountKind::New { fstype, source, otherwise: None })
 }
 
 /// The descriptor that serves a FUSE file system: `fd=` with a number that the caller's descriptor

@@ -10,10 +10,10 @@ use libcontainer_init::wire::Slot;
 
 use crate::config::{Config, Joined, MountKind};
 use crate::features::{
-    capabilities, cgroup_entry, cgroup_mounts, cgroup_owner, console, descriptors, devices, hooks,
-    hostname, intel_rdt, keyring, labels, landlock, limits, masked_paths, memory_policy, mounts,
-    namespaces, net_devices, notify, process, rootfs, scheduler, seccomp, sysctl, time_offsets,
-    user, user_namespace,
+    capabilities, cgroup_below, cgroup_entry, cgroup_mounts, cgroup_owner, console, descriptors,
+    devices, hooks, hostname, intel_rdt, keyring, labels, landlock, limits, masked_paths,
+    memory_policy, mounts, namespaces, net_devices, notify, process, rootfs, scheduler, seccomp,
+    sysctl, time_offsets, user, user_namespace,
 };
 use crate::host::Host;
 use crate::steps::Steps;
@@ -54,6 +54,8 @@ struct Create<'a> {
     steps: Steps,
     opened: Opened,
     cgroups: (Slot, u32),
+    /// Those below the container's that its first process enters.
+    below: [Slot; 2],
     /// Whether init knows that its cgroups are there.
     cgroups_ready: bool,
     /// Whether init is in its cgroups, and in a cgroup namespace if it gets one.
@@ -106,6 +108,7 @@ impl<'a> Create<'a> {
             steps,
             opened,
             cgroups: (Slot::NONE, 0),
+            below: [Slot::NONE; 2],
             cgroups_ready: false,
             cgroups_entered: false,
             early: Vec::new(),
@@ -143,6 +146,7 @@ impl<'a> Create<'a> {
     fn make_cgroups(&mut self) {
         let (config, s) = (self.config, &mut self.steps);
         cgroup_entry::make(config, s);
+        self.below = cgroup_below::make(config, s);
         cgroup_owner::give(config, self.host.euid, s);
         cgroup_mounts::open_own(config, s);
         self.cgroups = cgroup_entry::open(config, s);
@@ -275,7 +279,9 @@ impl<'a> Create<'a> {
             self.await_cgroups();
         }
         cgroup_entry::enter(&mut self.steps, self.cgroups);
+        cgroup_below::enter_root(&mut self.steps, self.below);
         namespaces::cgroup_namespace(self.config, &mut self.steps);
+        cgroup_below::enter_delegated(&mut self.steps, self.below);
         self.cgroups_entered = true;
     }
 

@@ -14,9 +14,24 @@ pub const CLOCKS: &str = "run.oci.timens_offset";
 pub const CONTEXT_TYPE: &str = "run.oci.mount_context_type";
 /// Files of the host to which hooks write what they print.
 pub const HOOK_STREAMS: [&str; 2] = ["run.oci.hooks.stdout", "run.oci.hooks.stderr"];
+/// The cgroup below systemd's scope in which processes are.
+pub const SUBGROUP: &str = "run.oci.systemd.subgroup";
+/// The cgroup below that again which the container manages.
+pub const DELEGATED: &str = "run.oci.delegate-cgroup";
+/// The destination of a mount that becomes systemd's hierarchy of cgroup v1.
+pub const FORCE_V1: &str = "run.oci.systemd.force_cgroup_v1";
 /// The signal that asks the program to end, of the image (config.md, "Annotations").
 pub const STOP_SIGNAL: &str = "org.opencontainers.image.stopSignal";
 
 /// Those of crun's names that change what is done, but for those of system calls.
-pub const HONOURED: [&str; 6] =
-    [KEEP_GROUPS, PIDFD_RECEIVER, CLOCKS, CONTEXT_TYPE, HOOK_STREAMS[0], HOOK_STREAMS[1]];
+pub const HONOURED: [&str; 9] = [
+    KEEP_GROUPS,
+    PIDFD_RECEIVER,
+    CLOCKS,
+    CONTEXT_TYPE,
+    HOOK_STREAMS[0],
+    HOOK_STREAMS[1],
+    SUBGROUP,
+    DELEGATED,
+    FORCE_V1,
+];

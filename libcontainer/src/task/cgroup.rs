@@ -23,6 +23,11 @@ pub struct CgroupPlan {
     pub devices_pointer: String,
     /// The scope that the cgroup belongs to, where systemd makes it.
     pub scope: Option<Scope>,
+    /// The cgroup of v2 below it in which processes are, if it is not it itself.
+    pub subgroup: Option<String>,
+    /// The one in which the first process is then, which is the container's to manage. Its path
+    /// begins at the container's cgroup too.
+    pub delegated: Option<String>,
 }
 
 /// A change of a cgroup that a container is in.

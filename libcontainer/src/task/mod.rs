@@ -117,6 +117,13 @@ pub enum Task {
     MakeCgroups,
     /// Writes the limits.
     LimitCgroups,
+    /// Makes a cgroup of v2 below the container's, and opens what init writes itself into.
+    MakeSubCgroup {
+        /// Where, below the container's.
+        path: String,
+        /// For init.
+        into: Slot,
+    },
     /// Makes a user the owner of the cgroup, and of those of its files by which it is divided.
     GiveCgroup {
         /// The host's id.
@@ -237,6 +244,7 @@ impl Task {
             Self::StartScope => "StartScope",
             Self::MakeCgroups => "MakeCgroups",
             Self::LimitCgroups => "LimitCgroups",
+            Self::MakeSubCgroup { .. } => "MakeSubCgroup",
             Self::GiveCgroup { .. } => "GiveCgroup",
             Self::OpenCgroups { .. } => "OpenCgroups",
             Self::MakeResctrl => "MakeResctrl",
@@ -271,6 +279,7 @@ impl Task {
             | Self::OpenContainer { into }
             | Self::OpenContainerRoot { into }
             | Self::Listen { into }
+            | Self::MakeSubCgroup { into, .. }
             | Self::StateDocument { into, .. }
             | Self::OpenHookStream { into, .. } => Some((*into, 1)),
             Self::HandOver { first, count } | Self::OpenCgroups { first, count } => {
