@@ -202,7 +202,8 @@ fn processes_are_in_cgroups_below_the_scope_that_annotations_name() {
     });
     let resources = json!({ "pids": { "limit": 33 } });
     let container = start(&scene, |bundle| {
-        bundle.set("/annotations", annotations).set("/linux/resources", resources)
+        let bundle = bundle.set("/annotations", annotations).namespace("cgroup", None);
+        bundle.set("/linux/resources", resources)
     });
     let cgroup = format!("/{}/inner/payload\n", unit(&container));
     let seen = fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).expect("cgroup");
