@@ -39,9 +39,10 @@ fn start<'a>(scene: &'a Scene, edit: impl FnOnce(Bundle) -> Bundle) -> Container
 /// What systemctl says. Another test lets systemd execute itself anew, and meanwhile nobody answers.
 #[track_caller]
 fn systemctl(scene: &Scene, words: &[&str]) -> String {
+    let silence = ["disconnected from message bus", "Connection reset by peer"];
     loop {
         let outcome = scene.call("systemctl").args(words).run();
-        if !outcome.stderr.contains("disconnected from message bus") {
+        if !silence.iter().any(|text| outcome.stderr.contains(text)) {
             return outcome.ok().stdout;
         }
     }
