@@ -273,6 +273,13 @@ impl Totals {
         for (seconds, name) in self.times.iter().take(SLOWEST) {
             println!("{seconds:8.1} s  {name}");
         }
+        let engines = self.times.iter().filter(|(_, name)| name.contains(": engine_"));
+        let mut engines: Vec<_> = engines.map(|(seconds, name)| (name, seconds)).collect();
+        engines.sort_by_key(|(name, _)| *name);
+        println!("\n== tests with container engines");
+        for (name, seconds) in engines {
+            println!("{seconds:8.1} s  {name}");
+        }
         if !self.skips.is_empty() {
             println!("\n== skipped");
         }
