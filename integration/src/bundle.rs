@@ -99,6 +99,17 @@ pub(crate) const APPLETS: &[&str] = &[
     "yes",
 ];
 
+/// The kinds of namespaces and the names of their files below /proc/PID/ns.
+pub const KINDS: [(&str, &str); 7] = [
+    ("user", "user"),
+    ("pid", "pid"),
+    ("network", "net"),
+    ("ipc", "ipc"),
+    ("uts", "uts"),
+    ("cgroup", "cgroup"),
+    ("time", "time"),
+];
+
 /// A bundle of one test.
 #[derive(Debug, Clone)]
 pub struct Bundle {

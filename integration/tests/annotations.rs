@@ -159,6 +159,10 @@ fn what_is_not_done_is_refused_and_what_is_not_known_is_told() {
         let outcome = scene.run(&bundle).ok().says(&["does not know this annotation"]);
         assert_eq!(outcome.stdout, "runs\n");
         scene.verb("run", &["--strict"], &bundle, &scene.id()).run().refused();
+        let container = scene.start(&noted(scene.bundle(), name, "1").sleeping());
+        let exec = scene.keel(["exec", container.id(), "true"]).run().ok();
+        assert_eq!(exec.stderr, "", "it was told once");
+        container.end();
         let told = scene.keel(["check".as_ref(), bundle.dir().as_os_str()]).run().ok().stdout;
         assert!(told.contains("degraded") && told.contains("does not know this"), "{told}");
     }

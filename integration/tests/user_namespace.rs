@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use integration::bundle::KINDS;
 use integration::runtime::Invocation;
 use integration::{Bundle, Container, Inside, Need, Scene};
 use serde_json::{Value, json};
@@ -147,17 +148,6 @@ fn the_loopback_device_is_up_in_a_user_namespace_too() {
     let output = scene.output(&mapped(&scene).sh("ip -4 addr show lo"));
     assert!(output.contains("127.0.0.1"), "{output}");
 }
-
-/// The kinds of namespaces and the names of their files below /proc/PID/ns.
-const KINDS: [(&str, &str); 7] = [
-    ("user", "user"),
-    ("pid", "pid"),
-    ("network", "net"),
-    ("ipc", "ipc"),
-    ("uts", "uts"),
-    ("cgroup", "cgroup"),
-    ("time", "time"),
-];
 
 /// Whatever a bundle asks of namespaces that it joins and may not change.
 fn modest(bundle: Bundle) -> Bundle {

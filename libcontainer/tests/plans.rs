@@ -170,6 +170,11 @@ fn namespaces_cases() -> Vec<Case> {
             join(case, "pid", "/proc/7/ns/pid");
             case.host.user_namespace = true;
         }),
+        Case::new("in-a-user-namespace-and-not-rootless", |case| {
+            case.host.cgroups = Cgroups::example_v2();
+            case.host.user_namespace = true;
+            case.options.rootless = Some(false);
+        }),
         Case::new("joined-pid-with-hooks", |case| {
             join(case, "pid", "/proc/7/ns/pid");
             let hooks = case.spec.hooks.get_or_insert_default();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use integration::bundle::KINDS;
 use integration::cgroups::Layout;
 use integration::dice::Dice;
 use integration::inside::Inside;
@@ -229,15 +230,8 @@ fn namespaces(dice: &mut Dice, bundle: Bundle) -> (Bundle, Check) {
         bundle = bundle.without_mount("/sys");
     }
     let check = move |seen: &Seen<'_>| {
-        for (kind, file) in [
-            ("pid", "pid"),
-            ("network", "net"),
-            ("ipc", "ipc"),
-            ("uts", "uts"),
-            ("cgroup", "cgroup"),
-            ("time", "time"),
-        ] {
-            assert_eq!(seen.shares(file), !(user || wanted.contains(&kind)), "{kind}");
+        for (kind, file) in KINDS.iter().filter(|(kind, _)| *kind != "user") {
+            assert_eq!(seen.shares(file), !(user || wanted.contains(kind)), "{kind}");
         }
         assert_eq!(seen.shares("user"), !user);
         assert!(!seen.shares("mnt"));

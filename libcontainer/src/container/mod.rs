@@ -61,11 +61,11 @@ pub use crate::cgroup::{
     RdmaStatistics, Resource, Stall, Statistics,
 };
 use crate::error::{Error, ErrorKind, Fault, Result};
+use crate::features::annotations;
 use crate::id::ContainerId;
 use crate::options::{CgroupManager, Options};
 pub use crate::resctrl::{BandwidthInfo, CacheDomain, CacheInfo, IntelRdtStatistics};
 use crate::spec::Spec;
-use crate::spec::annotations::{DELEGATED, SUBGROUP};
 use record::{Directory, Record};
 
 /// The version of the runtime-spec that states and features comply with.
@@ -220,7 +220,7 @@ impl Container {
         if let Some(linux) = &mut spec.linux {
             (linux.resources, linux.cgroups_path) = (None, None);
         }
-        spec.annotations.retain(|name, _| ![SUBGROUP, DELEGATED].contains(&name.as_str()));
+        spec.annotations.retain(|name, _| annotations::lasts(name));
         let cgroup_manager = CgroupManager::Disabled;
         Ok((spec, Options { cgroup_manager, ..self.record.options.clone() }))
     }

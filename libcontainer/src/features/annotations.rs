@@ -15,6 +15,15 @@ pub const REFUSED: [(&str, &str); 1] =
 /// What begins the names of annotations that are meant for a runtime.
 const FOR_RUNTIMES: [&str; 3] = ["run.oci.", "krun.", "module.wasm."];
 
+/// Whether an annotation matters to a process or mount that is added later. Of the others everything
+/// was said and done when the container was created.
+pub fn lasts(name: &str) -> bool {
+    let for_runtimes = FOR_RUNTIMES.iter().any(|start| name.starts_with(start));
+    !for_runtimes
+        || [KEEP_GROUPS, CONTEXT_TYPE].contains(&name)
+        || seccomp::ANNOTATIONS.contains(&name)
+}
+
 /// Reports what is not acted on, and values that are none.
 pub fn check(cx: &mut Context<'_>) {
     for (name, value) in &cx.spec.annotations {

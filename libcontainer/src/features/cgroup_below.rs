@@ -6,7 +6,7 @@
 use libcontainer_init::step::Step;
 use libcontainer_init::wire::Slot;
 
-use super::{Context, cgroup_sheet};
+use super::Context;
 use crate::config::Config;
 use crate::options::CgroupManager;
 use crate::spec::annotations::{DELEGATED, SUBGROUP};
@@ -22,13 +22,14 @@ pub fn check(cx: &mut Context<'_>, mut plan: Option<CgroupPlan>) -> Option<Cgrou
             continue;
         };
         let pointer = format!("/annotations/{name}");
-        if value.split('/').any(|part| ["", ".", ".."].contains(&part) || part.len() > 255) {
+        let wrong =
+            |part: &str| ["", ".", ".."].contains(&part) || part.contains('\n') || part.len() > 255;
+        if value.split('/').any(wrong) {
             cx.fault(pointer, "this is not the name of a cgroup below another");
         } else if name == SUBGROUP && cx.options.cgroup_manager != CgroupManager::Systemd {
             cx.warn(pointer, "no cgroup is made below one that systemd does not make");
         } else {
-            let below = format!("{path}/{}", cgroup_sheet::clean(value).trim_start_matches('/'));
-            path = below.trim_start_matches('/').to_owned();
+            path = if path.is_empty() { value.clone() } else { format!("{path}/{value}") };
             match plan.as_mut().filter(|plan| plan.legacy().next().is_none()) {
                 None => cx.fault(pointer, "a cgroup below the container's needs cgroup v2 alone"),
                 Some(plan) if name == SUBGROUP => plan.subgroup = Some(path.clone()),

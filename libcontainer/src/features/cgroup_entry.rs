@@ -21,9 +21,11 @@ use crate::task::cgroup::CgroupPlan;
 /// `/linux/resources` and `/linux/cgroupsPath`.
 pub fn check(cx: &mut Context<'_>, namespaces: &Namespaces) -> Option<CgroupPlan> {
     let limited = cx.host.euid != 0 || cx.host.user_namespace;
+    let rootless = cx.options.rootless;
     let caller = cgroup::Caller {
-        rootless: cx.options.rootless.unwrap_or(limited),
-        limits_devices: !limited || cx.options.rootless == Some(false),
+        rootless: rootless.unwrap_or(limited),
+        // In a user namespace the kernel lets nobody, whatever the caller is taken for.
+        limits_devices: !limited || (rootless == Some(false) && !cx.host.user_namespace),
     };
     let (linux, id, cgroups) = (cx.linux, cx.id.as_str(), &cx.host.cgroups);
     let (faults, warnings) = (&mut cx.faults, &mut cx.warnings);
