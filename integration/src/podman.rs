@@ -5,6 +5,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use nix::mount::umount;
+
 use crate::bundle::write;
 use crate::docker_like::DockerLike;
 use crate::engine::{IMAGE, Remains, archive, image, naming};
@@ -111,6 +113,11 @@ impl DockerLike for Podman<'_> {
         let id = self.inspect(name, "Id");
         // conmon has a podman clean up, and that would run into the removal.
         until("the end of conmon", || naming(&id).is_empty());
+        // For a container with a user namespace, conmon and what it starts are in a mount namespace of
+        // their own. What they unmount is unmounted here only where the root is shared, as it is under
+        // systemd; else the removal fails, unless `podman stop` was faster.
+        let shm = self.scene.dir().join(format!("root/vfs-containers/{id}/userdata/shm"));
+        let _ = umount(&shm);
         self.call(&["rm", name]).run().ok();
     }
 }
